@@ -1,0 +1,62 @@
+# Everything that a developer types. `make` alone prints this list.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input
+BASE := $(VENV)/.base-installed
+DEV := $(VENV)/.dev-installed
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check lint bench config size clean
+
+help:  ## print this list
+	@grep -hE '^[a-z]+:.*  ## ' $(MAKEFILE_LIST) | awk -F ':.*  ## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+
+run: $(BASE)  ## install the base and run the demo: two weeks of an embedded market, no keys, no network
+	@$(BIN)/evenkeel --home .demo run --config config/demo.yaml
+
+test: $(DEV)  ## install what tests need and run the quick tests
+	@$(BIN)/python -m pytest -q -m "not slow"
+
+check: lint test  ## style, types, floors, quick tests: what must be green before a commit
+
+lint: $(DEV)  ## style, types and floors without the tests
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy --strict src
+	@$(BIN)/lint-imports --no-logo
+
+bench: $(DEV)  ## run every benchmark and print its figures
+	@set -e; for file in benchmarks/bench_*.py; do \
+		if [ -e "$$file" ]; then echo "== $$file"; $(BIN)/python "$$file"; fi; done
+
+config: $(BASE)  ## write config/config.yaml anew from the code that reads it
+	@$(BIN)/python tools/config.py
+
+size: $(BASE)  ## how much disk the installation takes, and its five largest parts
+	@du -sm $(VENV) | awk '{print $$1 " MB in all"}'
+	@du -sm $(VENV)/lib/python*/site-packages/* | sort -rn | head -5 | awk -F '[\t/]' '{print $$1 " MB " $$NF}'
+
+clean:  ## remove the environment, caches and the demo's home
+	@rm -rf $(VENV) .demo build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	@find src tests tools benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Stamps: an installation runs again only when a list of pinned versions, or the package's metadata, has changed.
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
+		{ echo "evenkeel needs Python 3.11 or newer as $(PYTHON): install it, or say make PYTHON=/path/to/python3.11" >&2; exit 3; }
+	@$(PYTHON) -m venv $(VENV) || \
+		{ echo "$(PYTHON) cannot make a virtual environment: install its venv module (python3-venv)" >&2; exit 3; }
+
+$(BASE): requirements-base.txt pyproject.toml | $(BIN)/python
+	@echo "installing the base into $(VENV) (once)"
+	@$(PIP) -r requirements-base.txt
+	@$(PIP) --no-deps --editable .
+	@touch $@
+
+$(DEV): requirements-dev.txt $(BASE)
+	@echo "installing the tools for tests into $(VENV) (once)"
+	@$(PIP) -r requirements-dev.txt
+	@touch $@

@@ -1,0 +1,75 @@
+"""What a command that runs slots begins with: its configuration, the home taken into use, signals that stop it."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from evenkeel.cli import remembered
+from evenkeel.cli.output import Context
+from evenkeel.errors import ConfigError
+from evenkeel.types import Slot
+
+if TYPE_CHECKING:
+    from evenkeel.config import Loaded
+    from evenkeel.service.runner import Runner
+    from evenkeel.wiring import Engine
+
+
+def settings(made: Context, config: Path | None, overrides: list[str]) -> Loaded:
+    """The configuration of a command; going live is refused until everything it needs is there."""
+    from evenkeel import config as configs
+
+    loaded = configs.load(config, environ=made.environ, overrides=overrides, home=made.home)
+    if not loaded.config.dry_run:
+        names = configs.credential_names(loaded.config)
+        configs.live_allowed(loaded.config, made.environ, configs.secrets(made.home, made.environ, names))
+        raise ConfigError(
+            f"venue.kind {loaded.config.venue.kind} takes no live orders in this version: set dry_run: true"
+        )
+    return loaded
+
+
+@contextmanager
+def opened(made: Context, loaded: Loaded, engine: Engine) -> Iterator[Runner]:
+    """The home taken into use by this engine."""
+    from evenkeel.engine import slots
+    from evenkeel.service import log, session
+
+    clock, written = loaded.config.clock, loaded.config.logging
+    bound = {"mode": engine.identity.clock, "config": loaded.digest[:12]}
+    out = log.open_log(made.home, level=written.level, rotate_mb=written.rotate_mb, keep=written.keep, bound=bound)
+    start, end = clock.start or 0, clock.end or 0
+    with session.session(
+        made.home, engine.memory(loaded.digest), engine.feed, engine.open_broker, engine.brain, engine.rules, out,
+        wall=time.time, finished=lambda memory: slots.finished(memory, start, end, engine.cadence),
+        expired=_expired(engine) if clock.kind == "real" else lambda _: False,
+    ) as runner:  # fmt: skip
+        remembered.remember(made.home, loaded)
+        yield runner
+
+
+def _expired(engine: Engine) -> Callable[[Slot], bool]:
+    """Whether a slot is no longer one that would be begun now: what it planned is not sent any more."""
+    from evenkeel.engine import slots
+
+    def expired(slot: Slot) -> bool:
+        return (slot, "") not in slots.due(slot.time - 1, slot.kind, int(time.time()), engine.cadence)
+
+    return expired
+
+
+@contextmanager
+def stopping(stop: threading.Event) -> Iterator[None]:
+    """SIGTERM and SIGINT ask the loop to end after the running slot."""
+    before = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

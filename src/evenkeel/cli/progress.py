@@ -1,0 +1,43 @@
+"""How far a long command is: a bar with the time left on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from evenkeel.cli.output import errors
+
+
+@contextmanager
+def progress(total: int, title: str, *, quiet: bool) -> Iterator[Callable[[int], None]]:
+    """A progress bar on stderr; plain lines every tenth where that is no terminal; nothing when quiet."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = errors()
+    if quiet:
+        yield lambda _: None
+        return
+    if not console.is_terminal:
+        yield _plain(total, title)
+        return
+    bar = Progress(
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("slots"),
+        TimeRemainingColumn(), console=console,
+    )  # fmt: skip
+    with bar:
+        task = bar.add_task(title, total=total)
+        yield lambda count: bar.advance(task, count)
+
+
+def _plain(total: int, title: str) -> Callable[[int], None]:
+    console, began, done = errors(), time.monotonic(), [0, 0]
+
+    def advance(count: int) -> None:
+        done[0] += count
+        if done[0] * 10 // max(total, 1) > done[1]:
+            done[1] = done[0] * 10 // max(total, 1)
+            left = (time.monotonic() - began) * (total - done[0]) / max(done[0], 1)
+            console.print(f"{title}: {done[0]}/{total} slots, {done[1] * 10} %, about {left:.0f} s left")
+
+    return advance

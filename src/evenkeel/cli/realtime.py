@@ -1,0 +1,80 @@
+"""`run` on the computer's clock: a dry run on live public data."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from evenkeel.cli import opening, summary
+from evenkeel.cli.output import Context, emit, errors, say
+from evenkeel.errors import FeedError, NotReadyError
+from evenkeel.types import Slot, SlotKind
+
+if TYPE_CHECKING:
+    from evenkeel.config import Loaded
+    from evenkeel.service.runner import Runner
+    from evenkeel.wiring import Engine
+
+
+def serve(made: Context, loaded: Loaded, *, once: SlotKind | None, as_json: bool) -> None:
+    """Run until SIGTERM or SIGINT; with `once`, run one slot and print what it did."""
+    from evenkeel import wiring
+
+    stop = threading.Event()
+    engine = wiring.build_live(loaded.config, made.home, stop)
+    with opening.stopping(stop), opening.opened(made, loaded, engine) as runner:
+        if once is not None:
+            _warm_up(engine, runner)
+            idle, document = True, _one(runner, once)
+        else:
+            idle, document = _loop(made, loaded, engine, runner, stop)
+        if as_json:
+            emit(document)
+        elif once is not None:
+            say(" ".join(str(document[key]) for key in ("slot", "outcome", "reason") if document[key]))
+        sys.stdout.flush()
+        if not idle:
+            os._exit(0)  # a worker still waits for a server; what it would do is done again at the next start
+    if once is not None and document["outcome"] == "failed":
+        raise typer.Exit(1)
+
+
+def _loop(
+    made: Context, loaded: Loaded, engine: Engine, runner: Runner, stop: threading.Event
+) -> tuple[bool, dict[str, Any]]:
+    from evenkeel.service import loop
+
+    exchange = loaded.config.feed.exchange
+    errors().print(f"evenkeel runs in {made.home.resolve()}: dry run on {exchange}; ctrl-c stops")
+    settle = loaded.config.schedule.settle_s
+    service = loop.Service(runner, engine.cadence, settle_s=settle, now=time.time, stop=stop)
+    idle = service.serve(first=lambda: _warm_up(engine, runner))
+    return idle, {"command": "run", "outcome": "stopped", "slots": summary.slots(runner.store.memory)}
+
+
+def _warm_up(engine: Engine, runner: Runner) -> None:
+    """Bars from the origin on, before the first slot; the loop goes on without them if the exchange is down."""
+    try:
+        engine.feed.refresh(int(time.time()))
+    except FeedError as error:
+        runner.log.warning("feed_unavailable", error=str(error))
+        errors().print(f"evenkeel: {error}; the loop goes on and asks again")
+
+
+def _one(runner: Runner, kind: SlotKind) -> dict[str, Any]:
+    """One slot now, whatever the grid says. Raises NotReadyError where one of that kind has begun this very second."""
+    slot = Slot(kind, int(time.time()))
+    runner.obey(slot.time)
+    if slot.time <= runner.store.memory.watermarks.get(kind.value, -1):
+        raise NotReadyError(f"a {kind.value} slot has begun at this time or later: wait a second and ask again")
+    runner.run(slot)
+    told = {"command": "run", "slot": slot.id, "outcome": "open", "reason": "an order is unresolved", "orders": 0}
+    for row in runner.store.memory.slots:
+        if row.slot == slot.id:
+            told |= {"outcome": row.outcome, "reason": row.reason, "orders": row.orders}
+    return told

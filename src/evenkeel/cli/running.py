@@ -1,0 +1,164 @@
+"""`run` and `backtest`: the main job, and the same decisions without store and journal."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from evenkeel import units
+from evenkeel.cli import summary
+from evenkeel.cli.opening import opened, settings, stopping
+from evenkeel.cli.output import AsJson, ConfigFile, Context, Overrides, emit
+from evenkeel.cli.progress import progress
+from evenkeel.errors import UsageError
+from evenkeel.types import Slot, SlotKind
+
+if TYPE_CHECKING:
+    from evenkeel.config import Loaded
+    from evenkeel.service.runner import Runner
+
+When = Annotated[str | None, typer.Option(help="UTC date or time, such as 2025-07-01.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this file."""
+    app.command()(run)
+    app.command()(backtest)
+
+
+def run(
+    context: typer.Context,
+    config: ConfigFile = None,
+    once: Annotated[SlotKind | None, typer.Option(help="Run one slot of this kind now, then stop.")] = None,
+    until: When = None,
+    orders_out: Annotated[
+        Path | None, typer.Option(help="Write every order sent, one line each, to this file.")
+    ] = None,
+    overrides: Overrides = None,
+    as_json: AsJson = False,
+) -> None:
+    """Run the rebalancer: on the real clock until stopped, or over past bars with a virtual one."""
+    made: Context = context.obj
+    loaded = settings(made, config, overrides or [])
+    if loaded.config.clock.kind == "real":
+        if until is not None or orders_out is not None:
+            raise UsageError("--until and --orders-out belong to a virtual clock: leave them out, or set clock.kind")
+        from evenkeel.cli import realtime
+
+        realtime.serve(made, loaded, once=once, as_json=as_json)
+        return
+    if once is not None:
+        raise UsageError("--once runs one slot on the real clock: leave it out, or set clock.kind=real")
+    _writable(orders_out)
+    document = _replay(made, loaded, _moment(until), as_json=as_json)
+    if orders_out is not None:
+        summary.write_orders(made.home, orders_out)
+    if as_json:
+        emit(document)
+    else:
+        summary.show(document, made.home)
+
+
+def backtest(
+    context: typer.Context,
+    start: Annotated[str | None, typer.Option("--from", help="First day, such as 2025-07-01.")] = None,
+    end: Annotated[str | None, typer.Option("--to", help="Day after the last.")] = None,
+    config: ConfigFile = None,
+    capital: Annotated[float | None, typer.Option(help="Starting cash in USD.")] = None,
+    orders_out: Annotated[
+        Path | None, typer.Option(help="Write every order sent, one line each, to this file.")
+    ] = None,
+    overrides: Overrides = None,
+    as_json: AsJson = False,
+) -> None:
+    """Replay past bars through the same decision, without store, journal and scheduler."""
+    made: Context = context.obj
+    _writable(orders_out)
+    given = [f"clock.from={start}"] * bool(start) + [f"clock.to={end}"] * bool(end)
+    given += [f"venue.capital={capital}"] * (capital is not None)
+    loaded = settings(made, config or Path("config/replay.yaml"), [*given, *(overrides or [])])
+    from evenkeel import wiring
+    from evenkeel.engine import slots
+    from evenkeel.research import backtest as research
+
+    engine = wiring.build(loaded.config, made.home, loaded.digest, durable=False)
+    first, last = wiring.window(loaded.config)
+    todo = list(slots.between(first, last, engine.cadence))
+    with progress(len(todo), "backtest", quiet=as_json) as advance:
+        result = research.backtest(
+            _counted(todo, advance), engine.feed, engine.open_broker(), engine.memory(loaded.digest), engine.brain,
+            engine.rules,
+        )  # fmt: skip
+    document = summary.of_backtest(result, loaded, engine.missing)
+    if orders_out is not None:
+        orders_out.write_text("".join(f"{line}\n" for line in summary.lines(result.orders)))
+    if as_json:
+        emit(document)
+    else:
+        summary.show(document, made.home)
+
+
+def _moment(text: str | None) -> int | None:
+    try:
+        return None if text is None else units.utc(text)
+    except ValueError:
+        raise UsageError(f"--until {text}: write a date or time such as 2025-07-01 or 2025-07-01T06:00") from None
+
+
+def _writable(path: Path | None) -> None:
+    """Refuse before the work, not after it, a file that cannot be written."""
+    if path is not None and (path.is_dir() or not os.access(path.parent, os.W_OK)):
+        raise UsageError(f"--orders-out {path}: cannot be written there, give a file in a writable folder")
+
+
+def _replay(made: Context, loaded: Loaded, until: int | None, *, as_json: bool) -> dict[str, Any]:
+    """The service's own code over past bars; returns the summary document."""
+    from evenkeel import wiring
+    from evenkeel.engine import slots
+    from evenkeel.service import loop
+    from evenkeel.store import Lock
+
+    start, end = wiring.window(loaded.config)
+    if until is not None and until <= start:
+        moments = f"--until {units.iso(until)} is not after clock.from {units.iso(start)}"
+        raise UsageError(f"{moments}: there is nothing to run")
+    Lock(made.home).release()  # a second instance is told at once, not after reading the market
+    engine = wiring.build(loaded.config, made.home, loaded.digest)
+    stop_at = end if until is None else min(end, until)
+    todo = sum(1 for _ in slots.between(start, stop_at, engine.cadence))
+    stop = threading.Event()
+    with stopping(stop), opened(made, loaded, engine) as runner, progress(todo, "replay", quiet=as_json) as advance:
+        done = sum(1 for s in slots.between(start, stop_at, engine.cadence) if _ended(runner, s))
+        advance(done)
+        loop.replay(
+            runner, start, stop_at, engine.cadence, stop=stop, pace=_pace(loaded.config.clock.speed, start, stop),
+            on_slot=lambda _: advance(1),
+        )  # fmt: skip
+    return summary.of_run(made.home, loaded, engine.missing)
+
+
+def _ended(runner: Runner, slot: Slot) -> bool:
+    return slot.time <= runner.store.memory.watermarks.get(slot.kind.value, -1)
+
+
+def _pace(speed: float, start: int, stop: threading.Event) -> Callable[[int], None]:
+    """Sleep so that `speed` market seconds pass per second; 0 = never. Speed changes no decision."""
+    began = time.monotonic()
+
+    def pace(moment: int) -> None:
+        if speed > 0:
+            stop.wait(max(0.0, (moment - start) / speed - (time.monotonic() - began)))
+
+    return pace
+
+
+def _counted(todo: list[Slot], advance: Callable[[int], None]) -> Iterator[Slot]:
+    for slot in todo:
+        yield slot
+        advance(1)

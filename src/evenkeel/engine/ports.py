@@ -1,0 +1,42 @@
+"""What the engine needs of the world, as two small protocols. Time is an argument."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from evenkeel.types import Fill, Holdings, IntentStatus, Order, View
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a venue knows of an order of ours."""
+
+    status: IntentStatus
+    fills: tuple[Fill, ...] = ()
+
+
+class Feed(Protocol):
+    """Shows the market."""
+
+    def refresh(self, time: int) -> None:
+        """Bring in the bars that have closed by `time`; may wait for them. Called before a trading slot. FeedError."""
+
+    def view(self, time: int, since: int) -> View:
+        """What is known at `time` (UTC s); ranges cover the bars after `since`. Raises FeedError."""
+
+
+class Broker(Protocol):
+    """Takes orders and knows what we hold."""
+
+    def holdings(self, time: int) -> Holdings:
+        """The venue's truth now. Raises VenueError or VenueUnknownError when it cannot be had."""
+
+    def send(self, order: Order, time: int) -> Found:
+        """Place one order, once. Raises VenueError (understood refusal) or VenueUnknownError (anything else)."""
+
+    def find(self, order: Order, time: int) -> Found | None:
+        """What became of an order that may have been sent; None = the venue never saw it. Same errors."""
+
+    def fills(self, since: int) -> tuple[Fill, ...]:
+        """What this account executed after `since` (UTC s), oldest first, ours or not. Same errors."""

@@ -1,0 +1,179 @@
+"""Journal rows of a slot: what was decided, why, and what came of it. Plain JSON values; decimals are strings.
+
+`draft` is made with the decision and kept in the open slot, `completed` adds the orders and fills; together they are
+enough to replay the decision bit for bit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from evenkeel.engine.slots import TRADING
+from evenkeel.journal import audit_row
+from evenkeel.portfolio.book import Difference
+from evenkeel.store.codec import to_json
+from evenkeel.types import Book, Fill, Intent, Memory, OpenSlot, Plan, SlotKind, SlotOutcome
+from evenkeel.units import plain
+
+Row = dict[str, Any]
+
+
+def draft(plan: Plan, book: Book, differences: Sequence[Difference]) -> dict[str, Any]:
+    """What an open slot keeps of its decision: entry-stop distances for settling, and the rows known so far."""
+    tables: dict[str, list[Row]] = {
+        "plans": [_plan_row(plan, book)],
+        "targets": _target_rows(plan),
+        "equity": [_equity_row(plan, book)],
+        "alerts": [_difference_row(plan, d) for d in differences],
+    }
+    return {"entry_atr": dict(plan.carry.entry_atr), "tables": {k: v for k, v in tables.items() if v}}
+
+
+def completed(step: OpenSlot, memory: Memory) -> dict[str, list[Row]]:
+    """All rows of a finished step."""
+    tables: dict[str, list[Row]] = {name: list(rows) for name, rows in step.plan["tables"].items()}
+    after = {"fees": plain(memory.fees), "turnover": plain(memory.turnover), "flows": plain(memory.flows)}
+    tables["equity"] = [{**row, **after} for row in tables["equity"]]
+    if step.intents:
+        tables["orders"] = [_order_row(step, intent) for intent in step.intents]
+        fills = [fill for intent in step.intents for fill in intent.fills]
+        if fills:
+            tables["fills"] = [_fill_row(fill, step.slot.id) for fill in fills]
+    return tables
+
+
+def slot_row(outcome: SlotOutcome) -> Row:
+    """The row of table `slots`."""
+    return {
+        "slot": outcome.slot,
+        "kind": outcome.kind,
+        "time": outcome.time,
+        "outcome": outcome.outcome,
+        "reason": outcome.reason,
+        "as_of": outcome.as_of,
+        "orders": outcome.orders,
+    }
+
+
+def audited(memory: Memory, outcome: SlotOutcome, tables: Mapping[str, Any]) -> tuple[Memory, list[Row]]:
+    """Memory with the audit chain advanced by this slot, and the audit row. No wall clock inside the hash."""
+    detail = {"outcome": outcome.outcome, "reason": outcome.reason, "orders": tables.get("orders", [])}
+    return audit(memory, outcome.time, outcome.slot, detail)
+
+
+def audit(memory: Memory, time: int, event: str, detail: Mapping[str, Any]) -> tuple[Memory, list[Row]]:
+    """One more link of the audit chain."""
+    row = audit_row(memory.audit_hash, time, event, detail)
+    return replace(memory, audit_hash=row["hash"]), [row]
+
+
+def _plan_row(plan: Plan, book: Book) -> Row:
+    acts = bool(plan.orders) or plan.slot.kind in TRADING
+    decided = {
+        "regime": plan.carry.regime.label,
+        "equity": plan.equity,
+        "drawdown": plan.drawdown,
+        "drawdown_scale": plan.carry.drawdown_scale,
+        "orders": len(plan.orders),
+        "opinions": {o.name: {"health": o.health.value, "version": o.version} for o in plan.opinions},
+        "dropped": [to_json(d) for d in plan.dropped],
+    }
+    return {
+        "slot": plan.slot.id,
+        "as_of": plan.as_of,
+        "config_digest": book.memory.config_digest,
+        "inputs": {"origin": plan.carry.origin},
+        "book": _book(book) if acts else {},
+        "plan": decided,
+    }
+
+
+def _book(book: Book) -> dict[str, Any]:
+    """Inputs of the decision that no archive can give back: holdings, and Memory without its ledger."""
+    memory = replace(book.memory, slots=(), outbox=None, counts={}, open_slots=(), sequence=0)
+    return {"holdings": to_json(book.holdings), "memory": to_json(memory)}
+
+
+def _target_rows(plan: Plan) -> list[Row]:
+    if plan.slot.kind is SlotKind.RISK and not plan.reasons:
+        return []
+    shown = np.flatnonzero((plan.held > 0) | (plan.raw > 0) | (plan.target > 0))
+    why: dict[str, list[list[Any]]] = {}
+    for reason in plan.reasons:
+        why.setdefault(reason.asset, []).append([reason.rule, reason.factor])
+    codes = {d.asset: d.code for d in plan.dropped}
+    return [
+        {
+            "slot": plan.slot.id,
+            "asset": plan.assets[i],
+            "price": float(plan.price[i]),
+            "held": float(plan.held[i]),
+            "score": float(plan.score[i]),
+            "expected": float(plan.expected[i]),
+            "raw": float(plan.raw[i]),
+            "weight": float(plan.target[i]),
+            "reasons": why.get(plan.assets[i], []),
+            "code": codes.get(plan.assets[i], ""),
+        }
+        for i in shown
+    ]
+
+
+def _equity_row(plan: Plan, book: Book) -> Row:
+    return {
+        "time": plan.slot.time,
+        "slot": plan.slot.id,
+        "equity": plan.equity,
+        "cash": plain(book.holdings.cash),
+        "gross": float(plan.held.sum()),
+        "drawdown": plan.drawdown,
+        "scale": plan.carry.drawdown_scale,
+    }
+
+
+def _difference_row(plan: Plan, difference: Difference) -> Row:
+    text = f"{difference.asset}: remembered {plain(difference.remembered)}, venue says {plain(difference.venue)}"
+    return {
+        "time": plan.slot.time,
+        "level": "warning",
+        "code": difference.code,
+        "slot": plan.slot.id,
+        "asset": difference.asset,
+        "text": text,
+    }
+
+
+def _order_row(step: OpenSlot, intent: Intent) -> Row:
+    order = intent.order
+    return {
+        "id": order.id,
+        "slot": order.slot,
+        "kind": step.slot.kind.value,
+        "time": step.slot.time,
+        "leg": order.leg,
+        "asset": order.asset,
+        "side": "BUY" if order.quantity > 0 else "SELL",
+        "quantity": plain(abs(order.quantity)),
+        "reason": order.reason,
+        "style": order.style,
+        "stop": plain(order.stop) if order.stop is not None else None,
+        "status": intent.status.value,
+        "note": intent.note,
+    }
+
+
+def _fill_row(fill: Fill, slot: str) -> Row:
+    return {
+        "id": fill.id,
+        "order_id": fill.order_id,
+        "slot": slot,
+        "asset": fill.asset,
+        "quantity": plain(fill.quantity),
+        "price": plain(fill.price),
+        "fee": plain(fill.fee),
+        "time": fill.time,
+    }

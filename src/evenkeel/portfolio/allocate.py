@@ -1,0 +1,164 @@
+"""Which assets to hold and how much of each, before any risk rule.
+
+Scores and volatility in, raw weights out: top-k by regime with hysteresis, weight ~ exp(score)/vol, water-filled under
+tier caps. The one law: permuting assets permutes weights, and no weight exceeds its cap (design section 10, Allocate).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+import numpy as np
+from annotated_types import Ge, Gt, Le
+
+from evenkeel.types import Array, BoolArray, IntArray
+from evenkeel.units import Key
+
+SCORE_UNIT = 0.05
+"""Score (expected 24 h return in units of 24 h volatility) at which the tilt is one e-fold."""
+
+Fraction = Annotated[float, Ge(0), Le(1)]
+
+
+@dataclass(frozen=True, slots=True)
+class TierCaps:
+    """Largest share of equity in one position, by tier, and in all of tier 3 together."""
+
+    tier1: Annotated[Fraction, Key("largest tier 1 position", "share of equity")] = 0.15
+    tier2: Annotated[Fraction, Key("largest tier 2 position", "share of equity")] = 0.10
+    tier3: Annotated[Fraction, Key("largest tier 3 position", "share of equity")] = 0.05
+    tier3_sleeve: Annotated[Fraction, Key("all of tier 3 together", "share of equity")] = 0.12
+
+    def of(self, tier: IntArray) -> Array:
+        """Cap of each asset, (N,)."""
+        return np.array([self.tier1, self.tier2, self.tier3])[tier - 1]
+
+
+@dataclass(frozen=True, slots=True)
+class CountByRegime:
+    """How many positions to hold in each regime."""
+
+    trend: Annotated[int, Ge(1), Le(500), Key("positions while the market trends up", "count")] = 20
+    chop: Annotated[int, Ge(1), Le(500), Key("positions while it goes sideways", "count")] = 16
+    down: Annotated[int, Ge(1), Le(500), Key("positions while it falls", "count")] = 10
+
+
+@dataclass(frozen=True, slots=True)
+class GrossByRegime:
+    """Share of equity invested in each regime, before the cash buffer and the overlay."""
+
+    trend: Annotated[Fraction, Key("gross exposure while the market trends up", "share of equity")] = 1.0
+    chop: Annotated[Fraction, Key("gross exposure while it goes sideways", "share of equity")] = 0.85
+    down: Annotated[Fraction, Key("gross exposure while it falls", "share of equity")] = 0.55
+
+
+@dataclass(frozen=True, slots=True)
+class AllocateSettings:
+    """How raw weights are made."""
+
+    k: CountByRegime = CountByRegime()
+    gross: GrossByRegime = GrossByRegime()
+    caps: TierCaps = TierCaps()
+    margin: Annotated[int, Ge(0), Le(500), Key("a held asset stays while its rank is within k + margin", "ranks")] = 10
+    tier3_count: Annotated[
+        int, Ge(0), Le(500), Key("tier 3 assets in the hold set; they share one sleeve", "count")
+    ] = 4
+    cash_buffer: Annotated[Fraction, Key("never invested", "share of equity")] = 0.05
+    tilt: Annotated[float, Ge(0), Le(5), Key("how strongly scores tilt the inverse-volatility base", "e-folds")] = 1.0
+    vol_floor: Annotated[float, Gt(0), Le(5), Key("smallest volatility believed", "annualised")] = 0.10
+
+
+def choose(
+    score: Array,
+    liquidity: Array,
+    assets: tuple[str, ...],
+    eligible: BoolArray,
+    held: BoolArray,
+    k: int,
+    margin: int,
+) -> BoolArray:
+    """The hold set, (N,): held assets ranked within k + margin stay, then the best others fill up to k.
+
+    score (N,) NaN counts as 0 · liquidity (N,) breaks ties, then the symbol · eligible (N,) may be held at all ·
+    held (N,) is held now.
+    """
+    merit = np.where(np.isfinite(score), score, 0.0)
+    depth = np.where(np.isfinite(liquidity), liquidity, 0.0)
+    order = np.lexsort((np.array(assets), -depth, -merit))
+    ranked = order[eligible[order]]
+    staying = [i for rank, i in enumerate(ranked) if held[i] and rank < k + margin]
+    chosen = np.zeros(len(score), dtype=bool)
+    chosen[staying] = True
+    for i in ranked:
+        if chosen.sum() >= k:
+            break
+        chosen[i] = True
+    return chosen
+
+
+def attraction(score: Array, vol: Array, chosen: BoolArray, tilt: float, vol_floor: float) -> Array:
+    """a_i = exp(tilt clip(s_i / 0.05, -2, 2)) / max(vol_i, floor) for the chosen, else 0. (N,), > 0 where chosen."""
+    lean = np.clip(np.where(np.isfinite(score), score, 0.0) / SCORE_UNIT, -2.0, 2.0)
+    safe = np.where(np.isfinite(vol), np.maximum(vol, vol_floor), np.inf)
+    return np.where(chosen, np.exp(tilt * lean) / safe, 0.0)
+
+
+def water_fill(budget: float, a: Array, cap: Array, sleeve: BoolArray, sleeve_cap: float) -> Array:
+    """Spread `budget` in proportion to `a` (N,) under caps (N,) and one group cap; what fits nowhere stays cash.
+
+    w = B a / sum a; whoever exceeds its cap is set to it and the rest is spread over the others, until nobody exceeds.
+    If the sleeve then exceeds its own cap its members are filled alone up to it, and the others with what remains.
+    """
+    if budget <= 0:
+        return np.zeros_like(a)
+    w = _fill(budget, a, cap)
+    if w[sleeve].sum() <= sleeve_cap:
+        return w
+    inside = _fill(sleeve_cap, np.where(sleeve, a, 0.0), cap)
+    outside = _fill(budget - inside.sum(), np.where(sleeve, 0.0, a), cap)
+    return inside + outside
+
+
+def _fill(budget: float, a: Array, cap: Array) -> Array:
+    w = np.zeros_like(a)
+    free = a > 0
+    left = budget
+    while left > 0 and free.any():
+        share = left * np.where(free, a, 0.0) / a[free].sum()
+        over = free & (share >= cap)
+        if not over.any():
+            return np.where(free, share, w)
+        w = np.where(over, cap, w)
+        free = free & ~over
+        left = budget - w.sum()
+    return w
+
+
+def raw_weights(
+    score: Array,
+    vol: Array,
+    liquidity: Array,
+    assets: tuple[str, ...],
+    tier: IntArray,
+    eligible: BoolArray,
+    held: Array,
+    frozen: BoolArray,
+    regime: str,
+    settings: AllocateSettings,
+) -> Array:
+    """Raw weights (N,) >= 0; frozen assets keep `held` and are reserved out of gross, sleeve and position budget.
+
+    score, vol, liquidity (N,) as in `View`; tier (N,) 1..3; eligible (N,) may be bought or kept; held (N,) weights.
+    """
+    reserved = np.where(frozen, held, 0.0)
+    k = max(0, getattr(settings.k, regime) - int((frozen & (held > 0)).sum()))
+    sleeve = tier == 3
+    free = eligible & ~frozen & np.isfinite(vol)
+    small = choose(score, liquidity, assets, free & sleeve, held > 0, settings.tier3_count, settings.tier3_count)
+    free = free & (~sleeve | small)
+    chosen = choose(score, liquidity, assets, free, held > 0, k, settings.margin)
+    a = attraction(score, vol, chosen, settings.tilt, settings.vol_floor)
+    budget = getattr(settings.gross, regime) - settings.cash_buffer - reserved.sum()
+    room = max(0.0, settings.caps.tier3_sleeve - reserved[sleeve].sum())
+    return water_fill(budget, a, settings.caps.of(tier), sleeve, room) + reserved

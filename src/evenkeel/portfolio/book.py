@@ -1,0 +1,159 @@
+"""What happens to Memory when things fill: pure accounting.
+
+`apply_carry` takes over what a decision itself changes, `settle` the fills; `reconcile` compares Memory with what the
+venue says. The laws: cash is conserved to a cent (cash' = cash - sum(quantity price) - fees + flows), and reconciling
+twice changes nothing more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from math import isfinite
+
+from evenkeel.types import Carry, DayMark, Fill, Holdings, Memory, Position
+from evenkeel.units import DAY_S
+
+NAN = float("nan")
+PEAK_DAYS = 90
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One disagreement between Memory and venue. `asset` is `USD` for cash; `code` is a reason code."""
+
+    asset: str
+    code: str
+    remembered: Decimal
+    venue: Decimal
+
+
+def add_fill(position: Position | None, fill: Fill, atr: float) -> Position | None:
+    """A position after one fill; None once nothing is left.
+
+    A purchase moves the basis to the average price paid, fees included; a sale leaves it. `atr` is the distance of the
+    entry stop in USD (NaN = no entry stop). Entry time, high and stop are set by a purchase larger than what was held:
+    dust that a stop left behind must not lend its old marks to a new position.
+    """
+    held = position.units if position is not None else Decimal(0)
+    units = held + fill.quantity
+    if units <= 0:
+        return None
+    if position is None or fill.quantity > held:
+        price = float(fill.price)
+        return Position(units, _average(position, fill), fill.time, price, price - atr)
+    if fill.quantity < 0 or position.basis is None:
+        return replace(position, units=units)
+    return replace(position, units=units, basis=_average(position, fill))
+
+
+def _average(position: Position | None, fill: Fill) -> Decimal:
+    """Basis after a purchase; where the old one is unknown, the new part speaks for all."""
+    paid, bought = fill.quantity * fill.price + fill.fee, fill.quantity
+    if position is not None and position.basis is not None:
+        paid, bought = paid + position.units * position.basis, bought + position.units
+    return paid / bought
+
+
+def apply_carry(memory: Memory, carry: Carry) -> Memory:
+    """Memory with what the decision itself changes: evidence, regime, day marks, highs, cool-downs."""
+    positions = dict(memory.positions)
+    for asset, high in carry.highs.items():
+        if asset in positions:
+            positions[asset] = replace(positions[asset], high=high)
+    return replace(
+        memory,
+        origin=carry.origin,
+        evidence=carry.evidence,
+        scored=carry.scored,
+        regime=carry.regime,
+        days=carry.days,
+        drawdown_scale=carry.drawdown_scale,
+        loss_day=carry.loss_day,
+        opinions_lost=carry.opinions_lost,
+        cooldowns=carry.cooldowns,
+        positions=positions,
+    )
+
+
+def settle(memory: Memory, fills: Iterable[Fill], entry_atr: Mapping[str, float]) -> Memory:
+    """Memory after fills, in their order. `entry_atr` USD sets the stop of positions that they open.
+
+    Raises ValueError when cash is unknown: reconcile with the venue first.
+    """
+    if memory.cash is None:
+        raise ValueError("cash is unknown: reconcile with the venue before settling")
+    cash, fees, turnover = memory.cash, memory.fees, memory.turnover
+    positions = dict(memory.positions)
+    for fill in fills:
+        after = add_fill(positions.get(fill.asset), fill, entry_atr.get(fill.asset, NAN))
+        if after is None:
+            positions.pop(fill.asset, None)
+        else:
+            positions[fill.asset] = after
+        cash -= fill.quantity * fill.price + fill.fee
+        fees += fill.fee
+        turnover += abs(fill.quantity * fill.price)
+    return replace(memory, cash=cash, fees=fees, turnover=turnover, positions=dict(sorted(positions.items())))
+
+
+def reconcile(
+    memory: Memory, holdings: Holdings, price: Mapping[str, float], busy: frozenset[str] = frozenset()
+) -> tuple[Memory, tuple[Difference, ...]]:
+    """Memory that agrees with the venue, and what had to be changed for it.
+
+    Venue quantities are the truth. The first look adopts everything; later, units that moved without our fills are
+    adopted with an unknown basis, and cash that moved without our fills is an external flow, which shifts the equity
+    marks so that it moves no drawdown. Assets in `busy` (unresolved intents) are left alone, and cash with them.
+    """
+    if memory.cash is None:
+        adopted = {a: Position(u, None, holdings.time, price.get(a, NAN)) for a, u in sorted(holdings.units.items())}
+        return replace(memory, cash=holdings.cash, positions=adopted), ()
+    differences: list[Difference] = []
+    positions = dict(memory.positions)
+    moved = 0.0
+    for asset in sorted(set(positions) | set(holdings.units)):
+        if asset in busy:
+            continue
+        was = positions[asset].units if asset in positions else Decimal(0)
+        now = holdings.units.get(asset, Decimal(0))
+        if was != now:
+            differences.append(Difference(asset, "RECON_ADOPTED", was, now))
+            worth = price.get(asset, NAN)
+            moved += float(now - was) * worth if isfinite(worth) else 0.0
+            _adopt(positions, asset, now, holdings.time, price.get(asset, NAN))
+    memory = replace(memory, positions=positions)
+    if not busy and memory.cash != holdings.cash:
+        differences.append(Difference("USD", "EXTERNAL_FLOW", memory.cash or Decimal(0), holdings.cash))
+        flow = holdings.cash - (memory.cash or Decimal(0))
+        moved += float(flow)
+        memory = replace(memory, cash=holdings.cash, flows=memory.flows + flow)
+    return replace(memory, days=tuple(_shifted(d, moved) for d in memory.days)), tuple(differences)
+
+
+def _adopt(positions: dict[str, Position], asset: str, units: Decimal, time: int, price: float) -> None:
+    if units == 0:
+        positions.pop(asset, None)
+    elif asset in positions:
+        positions[asset] = replace(positions[asset], units=units, basis=None)
+    else:
+        positions[asset] = Position(units, None, time, price)
+
+
+def _shifted(day: DayMark, by: float) -> DayMark:
+    return replace(day, open=day.open + by, high=day.high + by) if by else day
+
+
+def mark_days(days: tuple[DayMark, ...], time: int, equity: float) -> tuple[DayMark, ...]:
+    """Day marks with this equity seen: today's opening and high, the last 90 days kept."""
+    day = time - time % DAY_S
+    if days and days[-1].day == day:
+        last = days[-1]
+        return (*days[:-1], replace(last, high=max(last.high, equity)))
+    return (*days[-(PEAK_DAYS - 1) :], DayMark(day, equity, equity))
+
+
+def peak(days: tuple[DayMark, ...]) -> float:
+    """Highest equity of the last 90 days, USD."""
+    return max(d.high for d in days)

@@ -1,0 +1,210 @@
+"""From weights wanted to orders a venue accepts.
+
+Target minus holdings, through the no-trade band of the slot's kind, the cost gate, precision and minimum notional
+(Decimal, rounded toward zero), the cash reserve and the venue's call budget; sells before buys. Every leg that is
+wanted and not sent leaves a `Dropped` with its reason code (docs/reference/reason-codes.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Annotated
+
+import numpy as np
+from annotated_types import Ge, Gt, Le
+
+from evenkeel.portfolio.costs import BPS, CostSettings, round_trip, slippage
+from evenkeel.types import Array, BoolArray, Dropped, IntArray, Order, Pair, Slot, SlotKind
+from evenkeel.units import Key, floor_to
+
+Fraction = Annotated[float, Ge(0), Le(1)]
+
+
+@dataclass(frozen=True, slots=True)
+class BandByKind:
+    """No trade while |target - held| is inside the band."""
+
+    risk: Annotated[Fraction, Key("band of risk slots", "share of equity")] = 0.0025
+    score: Annotated[Fraction, Key("band of score slots", "share of equity")] = 0.03
+    rebalance: Annotated[Fraction, Key("band of rebalance slots", "share of equity")] = 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class OrderSettings:
+    """How a target becomes orders."""
+
+    band: BandByKind = BandByKind()
+    hold_days: Annotated[
+        float, Gt(0), Le(365), Key("holding time over which a purchase must earn its cost", "days")
+    ] = 5.0
+    cash_reserve: Annotated[Fraction, Key("cash that purchases never touch", "share of equity")] = 0.01
+    min_order_usd: Annotated[float, Ge(0), Key("smallest order, beside the venue's own minimum", "USD")] = 10.0
+    max_orders: Annotated[int, Ge(1), Le(1000), Key("orders in one slot, exits not counted", "count")] = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What the planner turns into orders; arrays (N,) in the order of `assets`.
+
+    target, held, base  weights · exits  leaves whatever the band says, `exit_codes` says why, `stops` USD level or NaN
+    """
+
+    assets: tuple[str, ...]
+    target: Array
+    held: Array
+    base: Array
+    expected: Array
+    price: Array
+    liquidity: Array
+    tier: IntArray
+    blocked: Mapping[str, str]
+    exit_codes: Mapping[str, str]
+    stops: Mapping[str, float]
+    equity: float
+    cash: Decimal
+    units: Mapping[str, Decimal]
+
+
+def gate(wanted: Wanted, settings: OrderSettings, costs: CostSettings) -> tuple[Array, BoolArray]:
+    """Target after the cost gate, (N,), and who was cut by it.
+
+    What an opinion adds beyond the base must earn the round trip of what it adds within `hold_days`; the base itself is
+    the prior and needs no opinion, unless the opinion is that it loses more than the round trip (ADR 0008).
+    """
+    buys = wanted.target > wanted.held
+    notional = np.maximum(wanted.target - np.maximum(wanted.base, wanted.held), 0.0) * wanted.equity
+    cost = round_trip(notional, wanted.liquidity, wanted.tier, costs)
+    gain = np.where(np.isfinite(wanted.expected), wanted.expected, 0.0) * settings.hold_days
+    limit = np.where(gain > cost, np.inf, np.where(gain < -cost, wanted.held, np.maximum(wanted.base, wanted.held)))
+    cut = buys & (wanted.target > limit + 1e-12)
+    return np.where(cut, limit, wanted.target), cut
+
+
+def plan(
+    slot: Slot, wanted: Wanted, pairs: Sequence[Pair], settings: OrderSettings, costs: CostSettings
+) -> tuple[tuple[Order, ...], tuple[Dropped, ...]]:
+    """Orders in sending order (exits, other sells, buys; each by size) and every dropped leg with its code."""
+    target, cut = gate(wanted, settings, costs)
+    band = getattr(settings.band, slot.kind.value)
+    dropped: list[Dropped] = []
+    legs: list[tuple[int, Decimal]] = []
+    for i, asset in enumerate(wanted.assets):
+        if wanted.target[i] == 0 and wanted.held[i] == 0:
+            continue
+        leaves = asset in wanted.exit_codes or (target[i] == 0 and slot.kind is not SlotKind.SCORE)
+        code, quantity = _leg(
+            i,
+            asset,
+            float(target[i]),
+            cut=bool(cut[i]),
+            leaves=leaves,
+            band=band,
+            wanted=wanted,
+            pair=pairs[i],
+            settings=settings,
+        )
+        if code:
+            dropped.append(Dropped(asset, code, float(wanted.target[i]), float(wanted.held[i])))
+        elif quantity:
+            legs.append((i, quantity))
+    legs = _in_order(legs, wanted)
+    sent, late = _within_budget(legs, wanted, settings)
+    kept, short = _within_cash(sent, wanted, settings, costs)
+    dropped += [_drop(wanted, i, "CALL_BUDGET") for i, _ in late] + [_drop(wanted, i, "CASH_SHORT") for i, _ in short]
+    return tuple(_order(slot, n, i, q, wanted) for n, (i, q) in enumerate(kept)), tuple(dropped)
+
+
+def _drop(wanted: Wanted, i: int, code: str) -> Dropped:
+    return Dropped(wanted.assets[i], code, float(wanted.target[i]), float(wanted.held[i]))
+
+
+def _leg(
+    i: int,
+    asset: str,
+    target: float,
+    *,
+    cut: bool,
+    leaves: bool,
+    band: float,
+    wanted: Wanted,
+    pair: Pair,
+    settings: OrderSettings,
+) -> tuple[str, Decimal | None]:
+    held = float(wanted.held[i])
+    change = target - held
+    if asset in wanted.blocked:
+        return (wanted.blocked[asset], None) if abs(wanted.target[i] - held) > band or leaves else ("", None)
+    if cut and abs(change) <= band < abs(wanted.target[i] - held):
+        return "COST_EXCEEDS_EDGE", None
+    if abs(change) <= band and not leaves:
+        return ("INSIDE_BAND", None) if abs(change) * wanted.equity >= settings.min_order_usd else ("", None)
+    units = wanted.units.get(asset, Decimal(0))
+    quantity = _quantity(change, units, float(wanted.price[i]), wanted.equity, pair, leaves=leaves or target == 0)
+    notional = abs(float(quantity)) * float(wanted.price[i])
+    if quantity == 0 or notional <= float(pair.min_notional):
+        return ("DUST" if leaves else "BELOW_MIN_NOTIONAL"), None
+    if notional < settings.min_order_usd and not leaves:
+        return "BELOW_MIN_NOTIONAL", None
+    return "", quantity
+
+
+def _quantity(change: float, units: Decimal, price: float, equity: float, pair: Pair, *, leaves: bool) -> Decimal:
+    """Signed legal quantity: never more than is held, never rounded away from zero."""
+    if leaves:
+        return -floor_to(units, pair.amount_decimals)
+    wished = floor_to(Decimal(repr(change * equity / price)), pair.amount_decimals)
+    return max(wished, -floor_to(units, pair.amount_decimals))
+
+
+def _in_order(legs: list[tuple[int, Decimal]], wanted: Wanted) -> list[tuple[int, Decimal]]:
+    def rank(leg: tuple[int, Decimal]) -> tuple[int, float, str]:
+        i, quantity = leg
+        asset = wanted.assets[i]
+        kind = 0 if asset in wanted.exit_codes else 1 if quantity < 0 else 2
+        return kind, -abs(float(quantity)) * float(wanted.price[i]), asset
+
+    return sorted(legs, key=rank)
+
+
+def _within_budget(
+    legs: list[tuple[int, Decimal]], wanted: Wanted, settings: OrderSettings
+) -> tuple[list[tuple[int, Decimal]], list[tuple[int, Decimal]]]:
+    exits = [leg for leg in legs if wanted.assets[leg[0]] in wanted.exit_codes]
+    others = [leg for leg in legs if wanted.assets[leg[0]] not in wanted.exit_codes]
+    return exits + others[: settings.max_orders], others[settings.max_orders :]
+
+
+def _within_cash(
+    legs: list[tuple[int, Decimal]], wanted: Wanted, settings: OrderSettings, costs: CostSettings
+) -> tuple[list[tuple[int, Decimal]], list[tuple[int, Decimal]]]:
+    """Keep buys while cash lasts: cash now, plus what sells bring after twice their cost, less the reserve."""
+    cash = float(wanted.cash) - settings.cash_reserve * wanted.equity
+    kept: list[tuple[int, Decimal]] = []
+    short: list[tuple[int, Decimal]] = []
+    for i, quantity in legs:
+        value = np.array([abs(float(quantity)) * float(wanted.price[i])])
+        slip = slippage(value, wanted.liquidity[i : i + 1], wanted.tier[i : i + 1], costs)
+        cost = float(value[0] * 2.0 * (costs.taker * BPS + slip[0]))
+        flow = float(value[0]) - cost if quantity < 0 else -(float(value[0]) + cost)
+        if flow < 0 and cash + flow < 0:
+            short.append((i, quantity))
+            continue
+        cash += flow
+        kept.append((i, quantity))
+    return kept, short
+
+
+def _order(slot: Slot, leg: int, i: int, quantity: Decimal, wanted: Wanted) -> Order:
+    asset = wanted.assets[i]
+    level = wanted.stops.get(asset)
+    return Order(
+        id=f"{slot.kind.value[:3]}{slot.time:x}-{asset}-{leg}",
+        slot=slot.id,
+        leg=leg,
+        asset=asset,
+        quantity=quantity,
+        reason=wanted.exit_codes.get(asset, "TARGET"),
+        stop=Decimal(repr(level)) if level is not None else None,
+    )

@@ -1,0 +1,1 @@
+"""Offline: what is learned, tried and proved. Nothing here runs beside a decision."""

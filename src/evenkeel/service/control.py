@@ -1,0 +1,39 @@
+"""What a person may ask of a running service: halt, reduce, resume, flatten. Each is remembered and audited."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from evenkeel.engine import record
+from evenkeel.store import Command
+from evenkeel.types import Memory, TradingState
+
+_STATE = {
+    "halt": TradingState.HALTED,
+    "reduce": TradingState.REDUCING,
+    "resume": TradingState.ACTIVE,
+    "flatten": TradingState.REDUCING,
+}
+
+
+def obey(memory: Memory, command: Command, time: int) -> Memory:
+    """Memory after a command, with its audit row in the outbox."""
+    memory = told(memory, command.command, command.reason)
+    memory = replace(memory, records=memory.records + 1)
+    detail: dict[str, Any] = {"id": command.id, "reason": command.reason, "by": command.by}
+    memory, rows = record.audit(memory, time, f"command.{command.command}", detail)
+    return replace(memory, outbox={"sequence": memory.records, "tables": {"audit": rows}})
+
+
+def told(memory: Memory, word: str, reason: str) -> Memory:
+    """Memory in the trading state that a command asks for.
+
+    flatten keeps REDUCING until nothing is left that can be sold, then the last slot sets HALTED.
+    """
+    return replace(
+        memory,
+        trading_state=_STATE[word],
+        state_reason=f"{word}: {reason}" if reason else word,
+        flatten=word == "flatten",
+    )

@@ -1,0 +1,259 @@
+"""One slot through store, intents, venue and journal: the same step as the back-test, made durable.
+
+The law: every slot ends exactly once. A slot with durable intents that a crash interrupted is resumed, never decided
+again; an error ends it as failed and the loop goes on; only a state that cannot be written stops the program.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from structlog.stdlib import BoundLogger
+
+from evenkeel.decide import Rules, decide
+from evenkeel.engine import protocol, step
+from evenkeel.engine.ports import Broker, Feed
+from evenkeel.engine.slots import TRADING
+from evenkeel.engine.step import Decider, Prepared
+from evenkeel.errors import EvenkeelError, FeedError, StateError, StoppedError, VenueError, VenueUnknownError
+from evenkeel.journal import Journal, recent
+from evenkeel.portfolio.book import Difference
+from evenkeel.service import control, people, recovery
+from evenkeel.store import Store, beat, commands, halted
+from evenkeel.types import Brain, Holdings, Intent, Memory, Plan, Slot, TradingState, View
+from evenkeel.units import HOUR_S, plain
+
+EVERYTHING = 2**62
+
+
+class _MovedError(Exception):
+    """Holdings were asked for before the other lane settled its fills."""
+
+
+@dataclass(slots=True)
+class Runner:
+    """Everything a slot needs.
+
+    wall     the computer's clock, used for heartbeat and logs only
+    expired  whether what an interrupted slot planned is too old to be sent
+    """
+
+    home: Path
+    store: Store
+    journal: Journal
+    feed: Feed
+    broker: Broker
+    brain: Brain
+    rules: Rules
+    log: BoundLogger
+    wall: Callable[[], float]
+    decider: Decider = decide
+    expired: Callable[[Slot], bool] = lambda _: False
+    scored: dict[str, Any] = field(default_factory=dict)
+    _pen: threading.Lock = field(default_factory=threading.Lock)
+
+    def recover(self, *, fell_back: bool) -> None:
+        """Start = recovery: finish the journal's row, explain the venue's orders if memory was lost, end open slots."""
+        memory = self.store.memory
+        if fell_back or recovery.recovering(memory) or self.journal.last_sequence() > memory.records:
+            self._explain()
+        self._write(self.store.memory)
+        for open_slot in self.store.memory.open_slots:
+            self.log.warning("slot_resumed", slot=open_slot.slot.id)
+            self.resume(open_slot.slot)
+
+    def _explain(self) -> None:
+        """An older generation was taken: nothing is added until every fill since then is bound or shown foreign."""
+        ahead, cooldown = self._ahead(), round(self.rules.overlay.cooldown_h * HOUR_S)
+        memory = self.store.commit(lambda m: recovery.reduced(recovery.caught_up(m, ahead, cooldown)))
+        self.log.warning("state_fell_back", state=memory.trading_state.value, slots_from_journal=len(ahead.slots))
+        self._write(memory)
+        fills = self.broker.fills(recovery.since(memory))
+        for slot, lost in recovery.unknown(memory, fills).items():
+            self._record(lambda m, s=slot, f=lost: recovery.bound(m, s, f), None)  # type: ignore[misc]
+            self.log.warning("slot_lost", slot=slot.id, fills=len(lost), reason=recovery.LOST)
+        for fill in fills:
+            word = "bound" if recovery.slot_of(fill) else "foreign"
+            self.log.warning("venue_fill_explained", order=fill.order_id, asset=fill.asset, verdict=word)
+        holdings = self.broker.holdings(max((fill.time for fill in fills), default=recovery.since(memory)))
+        box: list[Difference] = []
+
+        def change(memory: Memory) -> Memory:
+            memory, found = recovery.restored(memory, holdings)
+            box.extend(found)
+            return memory
+
+        memory = self.store.commit(change)
+        for difference in box:
+            self.log.warning("reconciled", **people.difference(difference))
+        self.log.warning("state_explained", fills=len(fills), state=memory.trading_state.value)
+
+    def _ahead(self) -> recovery.Ahead:
+        """What the journal has beyond memory."""
+        known, path = self.store.memory.records, self.journal.path
+
+        def newer(table: str) -> list[dict[str, Any]]:
+            return [row for row in recent(path, table, limit=EVERYTHING) if row["sequence"] > known]
+
+        return recovery.Ahead(newer("audit"), newer("slots"), newer("fills"), newer("orders"))
+
+    def resume(self, slot: Slot) -> None:
+        """Carry on with a slot whose intents are durable: the venue is asked before anything is sent."""
+        self._beat(slot, "resume")
+        memory = protocol.act(
+            slot, self.store.memory, self.broker, self.store.commit, self._halted, slot.time,
+            resumed=True, expired=self.expired(slot),
+        )  # fmt: skip
+        self._finish(slot, memory, None)
+
+    def run(self, slot: Slot) -> None:
+        """Bring one slot to its end; one that has begun before is left alone.
+
+        Raises StateError when the end cannot be remembered, StoppedError when asked to.
+        """
+        if slot.time <= self.store.memory.watermarks.get(slot.kind.value, -1):
+            self.log.warning("slot_begun_before", slot=slot.id)
+            return
+        try:
+            self._run(slot)
+        except (StateError, StoppedError):
+            raise
+        except Exception as error:
+            known = isinstance(error, EvenkeelError)
+            trace = None if known else error
+            self.log.error("slot_failed", slot=slot.id, error=str(error), exc_info=trace)  # noqa: TRY400 - trace or none
+            if step.open_slot(self.store.memory, slot) is None:
+                self.skip(slot, "failed", type(error).__name__)
+
+    def obey(self, time: int) -> None:
+        """Take the commands that wait; each is durable before it is put aside. `time` is the service's own clock."""
+        waiting = commands.pending(self.home)
+        for path in waiting.quarantined:
+            self.log.warning("command_refused", file=path.name, reason="not a command; see docs/reference/commands.md")
+        for command in waiting.commands:
+            if command.command == "resume":
+                commands.clear_halt(self.home)
+            with self._pen:
+                self._write(self.store.commit(lambda m, c=command: control.obey(m, c, time)))  # type: ignore[misc]
+            commands.finish(self.home, command)
+            self.log.warning("command", command=command.command, reason=command.reason, by=command.by)
+
+    def skip(self, slot: Slot, outcome: str, reason: str, as_of: int = 0) -> None:
+        """End a slot without a decision."""
+        self._record(lambda m: step.end(m, slot, outcome, reason, as_of), None)
+        self.log.info("slot_ended", slot=slot.id, outcome=outcome, reason=reason)
+
+    def _run(self, slot: Slot) -> None:
+        self._beat(slot, "view")
+        memory = self.store.memory
+        if halted(self.home) and memory.trading_state is not TradingState.HALTED:
+            reason = "marker state/HALT"
+            memory = self.store.commit(
+                lambda m: replace(m, trading_state=TradingState.HALTED, state_reason=reason, flatten=False)
+            )
+        try:
+            if slot.kind in TRADING:
+                self.feed.refresh(slot.time)
+            view = self.feed.view(slot.time, memory.evidence)
+        except FeedError as error:
+            self.log.warning("feed_unavailable", slot=slot.id, error=str(error))
+            self.skip(slot, "skipped", "feed_unavailable")
+            return
+        reason = step.skip_reason(slot, view, memory, self.rules)
+        if reason:
+            self.skip(slot, "skipped", reason, view.as_of)
+            return
+        self._decide(slot, view)
+
+    def _decide(self, slot: Slot, view: View) -> None:
+        self._beat(slot, "decide")
+        prepared = None
+        while prepared is None:
+            settled = self.store.memory.turnover
+            try:
+                holdings = self.broker.holdings(slot.time)
+            except (VenueError, VenueUnknownError) as error:
+                self.log.error("account_unreadable", slot=slot.id, error=str(error))  # noqa: TRY400 - no bug, no trace
+                self.skip(slot, "failed", "account_unreadable", view.as_of)
+                return
+            prepared = self._prepare(slot, view, holdings, settled)
+        self._tell(prepared)
+        if prepared.plan.orders:
+            self._beat(slot, "send")
+            memory = protocol.act(slot, self.store.memory, self.broker, self.store.commit, self._halted, slot.time)
+            self._finish(slot, memory, prepared.plan)
+
+    def _prepare(self, slot: Slot, view: View, holdings: Holdings, settled: Decimal) -> Prepared | None:
+        """Decide inside the critical section, on the newest Memory; a step that sends nothing ends in the same commit.
+
+        settled  turnover that Memory knew before `holdings` were asked for; None comes back where the other lane has
+                 settled fills since, which these holdings may lack: ask again
+        """
+        box: list[Prepared] = []
+
+        def change(memory: Memory) -> Memory:
+            if memory.turnover != settled:
+                raise _MovedError
+            box.append(step.prepare(memory, slot, view, holdings, self.brain, self.rules, self.decider))
+            return box[-1].memory if box[-1].plan.orders else step.finish(box[-1].memory, slot)
+
+        try:
+            with self._pen:
+                memory = self.store.commit(change, lambda m: self._view(box[-1].plan, m))
+                self._write(memory)
+        except _MovedError:
+            return None
+        return box[-1]
+
+    def _finish(self, slot: Slot, memory: Memory, plan: Plan | None) -> None:
+        """Settle and record, unless an order is still unresolved: then the slot stays open and is resumed later."""
+        current = step.open_slot(memory, slot)
+        if current is None or not all(intent.status.resolved for intent in current.intents):
+            self.log.warning("slot_left_open", slot=slot.id)
+            return
+        self._beat(slot, "finish")
+        for intent in current.intents:
+            self._tell_order(slot, intent)
+        self._record(lambda m: step.finish(m, slot), plan)
+
+    def _record(self, change: Callable[[Memory], Memory], plan: Plan | None) -> None:
+        """Commit the end of a slot and write its journal row, one at a time, so that the outbox is never overtaken."""
+        with self._pen:
+            view = None if plan is None else lambda m: self._view(plan, m)
+            self._write(self.store.commit(change, view))
+
+    def _write(self, memory: Memory) -> None:
+        record = step.outbox(memory)
+        if record is not None:
+            self.journal.write(record, self.wall())
+
+    def _view(self, plan: Plan, memory: Memory) -> Mapping[str, Any]:
+        if plan.slot.kind in TRADING:
+            self.scored = people.scores(plan)
+        return people.portfolio(plan, memory, self.rules.overlay, self.scored)
+
+    def _tell(self, prepared: Prepared) -> None:
+        """One line a slot: what was seen and decided."""
+        plan = prepared.plan
+        for difference in prepared.differences:
+            self.log.warning("reconciled", slot=plan.slot.id, **people.difference(difference))
+        told = self.log.info if plan.slot.kind in TRADING or plan.orders else self.log.debug
+        told("decided", slot=plan.slot.id, equity=round(plan.equity, 2), drawdown=round(plan.drawdown, 4),
+             regime=plan.carry.regime.label, orders=len(plan.orders), dropped=len(plan.dropped))  # fmt: skip
+
+    def _tell_order(self, slot: Slot, intent: Intent) -> None:
+        order = intent.order
+        price = plain(intent.fills[0].price) if intent.fills else None
+        self.log.info("order", slot=slot.id, asset=order.asset, quantity=plain(order.quantity), reason=order.reason,
+                      status=intent.status.value, price=price, note=intent.note)  # fmt: skip
+
+    def _halted(self) -> bool:
+        return halted(self.home)
+
+    def _beat(self, slot: Slot, phase: str) -> None:
+        beat(self.home, wall_time=self.wall(), slot=slot.id, phase=phase)

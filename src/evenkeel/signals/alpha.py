@@ -1,0 +1,267 @@
+"""The `alpha` opinion: what two LightGBM models expect of every asset against the others, 6 h and 24 h ahead.
+
+`AlphaModel` is a verified bundle with its golden output replayed; `forecast` turns features into unit-scale x for all
+rows or a cut of them. The law: row t reads rows of the last 48 h only, in an order fixed by absolute time, so it has
+the same bits whether rows before or after are there (design section 7, laws 1 and 2). Rows that the model may have
+seen in training are NaN unless asked for.
+
+lightgbm is imported when a model is loaded, not before: a service without a model does not pay for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import orjson
+from annotated_types import Ge, Le
+from numpy.typing import NDArray
+
+from evenkeel import artifacts
+from evenkeel.errors import ArtifactError
+from evenkeel.market import features as market_features
+from evenkeel.market.features import FEATURES, MARKET_FEATURES, Features
+from evenkeel.market.kernels import window_sum
+from evenkeel.signals.blend import strength
+from evenkeel.signals.rank import zscores
+from evenkeel.types import Array, BoolArray, Health, IntArray, Opinion
+from evenkeel.units import DAY_S, HOUR_S, Key, iso
+
+KIND = "alpha"
+NAMES: tuple[str, ...] = tuple(x.name for x in FEATURES) + tuple(x.name for x in MARKET_FEATURES)
+"""What a model reads, in this order: per-asset features, then market-wide ones."""
+
+HALF_LIFE_H = 12
+WINDOW_H = 48
+GOLDEN = "golden.json"
+GOLDEN_TOLERANCE = 1e-9
+THREADS = 2
+"""Fixed, though no bit depends on it."""
+
+_ROWS_AT_ONCE = 16_384
+
+Matrix = NDArray[np.float32]
+Share = Annotated[float, Ge(0), Le(1)]
+
+
+@dataclass(frozen=True, slots=True)
+class ShareByRegime:
+    """Part of the short horizon in the mix, in each regime."""
+
+    trend: Annotated[Share, Key("part of the 6 h forecast while the market trends up", "fraction")] = 0.25
+    chop: Annotated[Share, Key("part of the 6 h forecast while it goes sideways", "fraction")] = 0.25
+    down: Annotated[Share, Key("part of the 6 h forecast while it falls", "fraction")] = 0.25
+
+    def expected(self, regime: Array) -> Array:
+        """(R,) part under regime probabilities (R, 6), of which the first three are directions."""
+        out: Array = self.trend * regime[:, 0] + self.chop * regime[:, 1] + self.down * regime[:, 2]
+        return out
+
+
+@dataclass(frozen=True, slots=True)
+class AlphaModel:
+    """A loaded bundle.
+
+    boosters   horizon h -> LightGBM booster · train_end  UTC s of the last decision that was trained on
+    expires    UTC s, after which its weight decays to 0 over 24 h
+    strength   expected 24 h return per unit of x and of 24 h volatility, from out-of-sample IC and t on the served bar
+    """
+
+    version: str
+    digest: str
+    boosters: Mapping[int, Any]
+    train_end: int
+    expires: int
+    strength: float
+    manifest: Mapping[str, Any]
+
+    def valid_from(self, bar_s: int) -> int:
+        """First decision time, UTC s, that shares no price with a training label: train end + horizon + 1 bar."""
+        return self.train_end + max(self.boosters) * HOUR_S + bar_s
+
+    def freshness(self, time: int) -> float:
+        """1 until it expires, then linearly down to 0 within 24 h."""
+        return min(1.0, max(0.0, 1.0 - (time - self.expires) / DAY_S))
+
+
+def load(path: Path, bar_s: int) -> AlphaModel:
+    """The model in a bundle folder, for `bar_s` bars. Raises ArtifactError, in one sentence, if it is refused."""
+    bundle = artifacts.load(path, KIND, features_digest=market_features.digest(), feature_names=NAMES, bar_s=bar_s)
+    said = bundle.manifest
+    try:
+        horizons = [int(h) for h in said["horizons_h"]]
+        boosters = {h: booster(bundle.files[model_file(h)].decode()) for h in horizons}
+        evidence = said["evidence"][str(bar_s)]
+        model = AlphaModel(
+            version=bundle.version,
+            digest=bundle.digest,
+            boosters=boosters,
+            train_end=int(said["train"]["until"]),
+            expires=int(said["expires"]),
+            strength=strength(_number(evidence["ic"]), _number(evidence["ic_t"])),
+            manifest=said,
+        )
+        golden = orjson.loads(bundle.files[GOLDEN])
+        _replay(path, model, golden)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ArtifactError(
+            f"{path} is no alpha bundle ({type(error).__name__} {error}): train a new version"
+        ) from error
+    return model
+
+
+def booster(text: str) -> Any:
+    """A LightGBM booster of its text form. Raises ArtifactError for a text that is none."""
+    import lightgbm  # noqa: PLC0415 - 1.7 s and 120 MB, only where a model is used
+
+    try:
+        made = lightgbm.Booster(model_str=text)
+    except lightgbm.basic.LightGBMError as error:
+        raise ArtifactError(f"a model text is damaged ({str(error).splitlines()[0]}): train a new version") from error
+    if tuple(made.feature_name()) != NAMES:
+        raise ArtifactError("a model text names other features than its manifest: train a new version")
+    return made
+
+
+def model_file(horizon_h: int) -> str:
+    """Name of the text file of one horizon's model."""
+    return f"model_{horizon_h}h.txt"
+
+
+def known_of(features: Features) -> BoolArray:
+    """(R, N) where an asset can be judged: its volatility and its last day are known."""
+    known: BoolArray = np.isfinite(features.column("vol")) & np.isfinite(features.column("r_24"))
+    return known
+
+
+def matrix(features: Features, rows: NDArray[np.int64], columns: NDArray[np.int64]) -> Matrix:
+    """(n, F + G) float32 inputs of n (row, asset) pairs, in the order of `NAMES`."""
+    split = len(features.names)
+    out = np.empty((len(rows), split + len(features.market_names)), dtype=np.float32)
+    out[:, :split] = features.values[rows, columns]
+    out[:, split:] = features.market[rows]
+    return out
+
+
+def predict(boosters: Mapping[int, Any], features: Features) -> dict[int, Array]:
+    """Every horizon's raw forecast, (R, N); NaN where an asset cannot be judged. A row has the same bits in any cut."""
+    rows, columns = np.nonzero(known_of(features))
+    out = {h: np.full(features.values.shape[:2], np.nan) for h in boosters}
+    for start in range(0, len(rows), _ROWS_AT_ONCE):
+        some = slice(start, start + _ROWS_AT_ONCE)
+        inputs = matrix(features, rows[some], columns[some])
+        for h, model in boosters.items():
+            out[h][rows[some], columns[some]] = scores(model, inputs)
+    return out
+
+
+def scores(model: Any, inputs: Matrix) -> Array:
+    """(n, F + G) float32 -> (n,) raw forecasts of one booster."""
+    out: Array = model.predict(inputs, num_threads=THREADS)
+    return out
+
+
+def combine(predicted: Mapping[int, Array], share: Array, time: IntArray, step_s: int) -> Array:
+    """One opinion of several horizons, (R, N) in [-3, 3]: z of each within its row, mixed, smoothed, z again.
+
+    predicted  horizon h -> (R, N); with one horizon it stands alone · share (R,) part of the shortest
+    time, step_s  UTC s of the rows and between them, s: rows are smoothed with a half-life of 12 h over 48 h
+    """
+    shortest, longest = min(predicted), max(predicted)
+    mixed = zscores(predicted[longest])
+    if shortest != longest:
+        part = share[:, None]
+        mixed = part * zscores(predicted[shortest]) + (1.0 - part) * mixed
+    return zscores(smooth(mixed, time, step_s))
+
+
+def smooth(x: Array, time: IntArray, step_s: int) -> Array:
+    """Exponentially weighted mean of the known rows of the last 48 h, half-life 12 h; NaN only where x is NaN.
+
+    Sums run in blocks of one window that begin at absolute times, so a row has the same bits wherever x begins, as
+    long as its window is there.
+    """
+    if not len(x):
+        return x
+    window = max(1, WINDOW_H * HOUR_S // step_s)
+    decay = float(0.5 ** (step_s / (HALF_LIFE_H * HOUR_S)))
+    lead = int(time[0] // step_s) % window
+    known = np.zeros((lead + len(x), x.shape[1]), dtype=np.bool_)
+    known[lead:] = np.isfinite(x)
+    filled = np.zeros(known.shape)
+    filled[lead:] = np.where(known[lead:], x, 0.0)
+    total = window_sum(filled, window, decay)
+    weight = window_sum(known.astype(np.float64), window, decay)
+    out: Array = (total / np.where(known, weight, np.nan))[lead:]
+    return out
+
+
+def forecast(
+    model: AlphaModel,
+    features: Features,
+    time: IntArray,
+    regime: Array,
+    bar_s: int,
+    *,
+    share: ShareByRegime = ShareByRegime(),
+    in_sample: bool = False,
+) -> Array:
+    """Opinion x of every row, (R, N) in [-3, 3]; NaN where it cannot be judged or may have been trained on.
+
+    features   R rows, of which the first 48 h only lead in (the caller cuts them), unless they are the panel's first
+    time       (R,) UTC s of the bars' closes · regime (R, 6) probabilities · bar_s  s
+    in_sample  show training rows too: such a back-test must say IN-SAMPLE
+    """
+    first = 0 if in_sample else int(np.searchsorted(time, model.valid_from(bar_s)))
+    out = np.full(features.values.shape[:2], np.nan)
+    if first < len(time):
+        cut = Features(features.names, features.values[first:], features.market_names, features.market[first:])
+        out[first:] = combine(predict(model.boosters, cut), share.expected(regime[first:]), time[first:], bar_s)
+    return out
+
+
+def opinion(model: AlphaModel, x: Array, time: int, bar_s: int, *, in_sample: bool = False) -> Opinion:
+    """What a decision at `time` (UTC s) is told: x (N,), the strength left to it, and its health."""
+    fresh = model.freshness(time)
+    known, said = Health.OK, ""
+    if fresh < 1.0:
+        known = Health.OK if fresh > 0.0 else Health.EXPIRED
+        said = f"expired at {iso(model.expires)}" + (f", {fresh:.0%} of its weight is left" if fresh > 0.0 else "")
+    elif time < model.valid_from(bar_s) and in_sample:
+        said = f"IN-SAMPLE: trained on what is shown here, until {iso(model.train_end)}"
+    elif time < model.valid_from(bar_s):
+        known, said = Health.MISSING, f"trained on what is shown here, until {iso(model.train_end)}"
+    return Opinion(KIND, x, known, model.strength * fresh, f"{model.version} {model.digest[:12]}", said)
+
+
+def golden(boosters: Mapping[int, Any], inputs: Matrix) -> bytes:
+    """The file that `load` replays: inputs (n, F + G) and every horizon's output, NaN as null."""
+    content = {
+        "input": [[None if np.isnan(v) else float(v) for v in row] for row in inputs],
+        "output": {str(h): [float(v) for v in scores(model, inputs)] for h, model in boosters.items()},
+    }
+    return orjson.dumps(content)
+
+
+def _replay(path: Path, model: AlphaModel, content: Mapping[str, Any]) -> None:
+    given: Sequence[Sequence[float | None]] = content["input"]
+    inputs = np.array([[np.nan if v is None else v for v in row] for row in given], dtype=np.float32)
+    for h, one in model.boosters.items():
+        wanted = np.array(content["output"][str(h)], dtype=np.float64)
+        found = scores(one, inputs)
+        if (
+            not len(wanted)
+            or found.shape != wanted.shape
+            or not np.allclose(found, wanted, rtol=0.0, atol=GOLDEN_TOLERANCE)
+        ):
+            raise ArtifactError(
+                f"{path} does not give its golden output for {h} h within {GOLDEN_TOLERANCE:g}: this machine or "
+                "LightGBM computes otherwise, train a new version here"
+            )
+
+
+def _number(value: float | None) -> float:
+    return float("nan") if value is None else float(value)

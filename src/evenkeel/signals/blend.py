@@ -1,0 +1,96 @@
+"""Opinions into one expected return.
+
+All opinions speak unit-scale x; each is converted to expected 24 h return, m_o = b_o x_o sigma_i, weighted by regime
+and health, and summed. A missing opinion adds 0 and is not renormalised away: what is not known shrinks the book
+toward the inverse-volatility base (design section 10, Blend).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated
+
+import numpy as np
+from annotated_types import Ge, Le
+
+from evenkeel.signals.regime import LABELS
+from evenkeel.types import Array, Health, Opinion
+from evenkeel.units import DAY_S, YEAR_S, Key
+
+PRIOR_STRENGTH = 0.002
+"""b0: expected 24 h return per sigma that is believed of an opinion without evidence. Declared, not measured."""
+
+Weight = Annotated[float, Ge(0), Le(5)]
+
+
+@dataclass(frozen=True, slots=True)
+class WeightByRegime:
+    """An opinion's weight in each regime."""
+
+    trend: Annotated[Weight, Key("weight while the market trends up", "factor")] = 1.0
+    chop: Annotated[Weight, Key("weight while it goes sideways", "factor")] = 1.0
+    down: Annotated[Weight, Key("weight while it falls", "factor")] = 1.0
+
+    def expected(self, regime: Array) -> float:
+        """Weight under regime probabilities (6,), of which the first three are directions."""
+        return float(sum(getattr(self, label) * p for label, p in zip(LABELS, regime[:3], strict=True)))
+
+
+@dataclass(frozen=True, slots=True)
+class OpinionSettings:
+    """Which opinions are wanted and how much they weigh. One that is wanted and absent is said to be missing."""
+
+    alpha: Annotated[bool, Key("LightGBM forecasts")] = True
+    policy: Annotated[bool, Key("PPO policy")] = True
+    edge: Annotated[bool, Key("Kalshi prediction-market edge")] = True
+    rule: Annotated[bool, Key("low volatility and 7-day return, only while no alpha is fitted")] = True
+    alpha_weight: Annotated[WeightByRegime, Key("weight of alpha")] = WeightByRegime()
+    policy_weight: Annotated[WeightByRegime, Key("weight of the policy")] = WeightByRegime()
+    edge_weight: Annotated[WeightByRegime, Key("weight of the edge")] = WeightByRegime()
+    rule_weight: Annotated[WeightByRegime, Key("weight of the rule")] = WeightByRegime()
+    min_history_days: Annotated[float, Ge(1), Le(3650), Key("history an asset needs before it is opened", "days")] = (
+        14.0
+    )
+
+    def weight(self, name: str, regime: Array) -> float:
+        """Weight of the named opinion under regime probabilities (6,)."""
+        by_regime: WeightByRegime = getattr(self, f"{name}_weight")
+        return by_regime.expected(regime)
+
+
+def strength(ic: float, t: float) -> float:
+    """b_o = max(0, b0 + (IC - b0) max(0, 1 - 1/t^2)), and 0 where t < -2.
+
+    ic, t: out-of-sample information coefficient and its t statistic, from a manifest; NaN = no evidence, gives b0.
+    """
+    if not (np.isfinite(ic) and np.isfinite(t)) or t == 0:
+        return PRIOR_STRENGTH
+    if t < -2:
+        return 0.0
+    return max(0.0, PRIOR_STRENGTH + (ic - PRIOR_STRENGTH) * max(0.0, 1.0 - 1.0 / t**2))
+
+
+def day_vol(vol: Array) -> Array:
+    """24 h volatility of annualised volatility, same shape."""
+    return vol * math.sqrt(DAY_S / YEAR_S)
+
+
+def blend(opinions: Sequence[Opinion], vol: Array, regime: Array, settings: OpinionSettings) -> tuple[Array, Array]:
+    """Expected 24 h return m (N,) and score s = m / sigma (N,); 0 = no opinion, never NaN.
+
+    vol (N,) annualised, NaN = unknown (m = s = 0 there) · regime (6,) probabilities.
+    """
+    score = np.zeros(len(vol))
+    for opinion in opinions:
+        if opinion.health is Health.OK:
+            score += settings.weight(opinion.name, regime) * opinion.strength * np.nan_to_num(opinion.x)
+    score = np.where(np.isfinite(vol), score, 0.0)
+    return score * np.nan_to_num(day_vol(vol)), score
+
+
+def lost(opinions: Sequence[Opinion]) -> bool:
+    """True when opinions are configured and every one of them failed."""
+    wanted = [o for o in opinions if o.health is not Health.OFF]
+    return bool(wanted) and not any(o.health is Health.OK and np.isfinite(o.x).any() for o in wanted)

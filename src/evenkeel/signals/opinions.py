@@ -1,0 +1,32 @@
+"""The opinions that no model backs yet, said out loud: *off* where not wanted, *missing* where wanted and absent.
+
+Each becomes a room of its own (`signals/alpha`, `signals/policy`, `signals/edge`) when its model exists.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from evenkeel.types import Brain, Health, Opinion, View
+
+ABSENT = {
+    "alpha": "no model under models/alpha",
+    "edge": "no Kalshi feed is connected",
+    "policy": "no model under models/policy",
+}
+
+
+def absent(name: str, size: int, *, wanted: bool) -> Opinion:
+    """An opinion of `size` assets that says nothing: x is NaN (N,), health tells why."""
+    health, reason = (Health.MISSING, ABSENT[name]) if wanted else (Health.OFF, "switched off in config")
+    return Opinion(name, np.full(size, np.nan), health, reason=reason)
+
+
+def policy(brain: Brain, view: View, *, wanted: bool) -> Opinion:
+    """The policy's tilt of every asset. It depends on what is held, so it is asked inside the decision.
+
+    Raises TypeError for a policy that this version cannot serve: such a model must be refused when it is loaded.
+    """
+    if brain.policy is not None:
+        raise TypeError(f"policy of unknown kind {type(brain.policy).__name__}")
+    return absent("policy", len(view.assets), wanted=wanted)

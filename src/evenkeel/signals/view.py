@@ -1,0 +1,165 @@
+"""Signals: everything that depends on the market alone, for all rows; `at` shows one row to one decision.
+
+A panel in, arrays out. The one law: row t reads only rows <= t (design section 7, law 1), so a replay may compute all
+rows at once and the service may compute them anew each pass, and both see the same bits.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evenkeel.market import features, quality
+from evenkeel.signals import opinions, regime
+from evenkeel.signals.blend import PRIOR_STRENGTH, OpinionSettings
+from evenkeel.signals.rule import VERSION, WINDOW_H, rule
+from evenkeel.types import Array, BoolArray, Brain, Health, Opinion, Panel, View, frozen
+from evenkeel.units import DAY_S, HOUR_S
+
+COVARIANCE_H = 720
+
+
+@dataclass(frozen=True, slots=True)
+class SignalSettings:
+    """What `compute` needs of the configuration."""
+
+    opinions: OpinionSettings
+    regime: regime.RegimeSettings
+    quality: quality.QualitySettings
+    benchmark: str
+
+
+@dataclass(frozen=True, slots=True)
+class Signals:
+    """All rows from `first` on (R = T - first); the panel-wide arrays keep all T rows for look-back.
+
+    price, age, low, high (T, N) · fault (T, N) int8 · ready (R, N) · vol, atr, liquidity, rule (R, N)
+    regime (R, 6) · features as computed by market.features · logs (T, N) log of `price`
+    """
+
+    panel: Panel
+    first: int
+    price: Array
+    age: Array
+    fault: NDArray[np.int8]
+    logs: Array
+    low: Array
+    high: Array
+    ready: BoolArray
+    rule: Array
+    regime: Array
+    features: features.Features
+    settings: SignalSettings
+
+    def row(self, time: int) -> int:
+        """Index of the newest row closed at or before `time`; -1 if there is none."""
+        return int(np.searchsorted(self.panel.time, time, side="right")) - 1
+
+    def at(self, time: int, since: int) -> View:
+        """What a slot at `time` sees, whose last evidence was the bar closed at `since` (0 = none).
+
+        Raises IndexError when `time` lies before the first computed row.
+        """
+        t = self.row(time)
+        if t < self.first:
+            raise IndexError(f"no signals for {time}: computed from {int(self.panel.time[self.first])} on")
+        i = t - self.first
+        low, high = self._range(t, since)
+        hour = HOUR_S // self.panel.bar_s
+        age = self.age[t] + (time - int(self.panel.time[t]))
+        limit = self.settings.quality.limit(self.panel.bar_s)
+        return View(
+            time=time,
+            as_of=int(self.panel.time[t]),
+            origin=int(self.panel.time[0]) - self.panel.bar_s,
+            since=since,
+            seen=int(self.panel.time[t]),
+            assets=self.panel.assets,
+            price=self.price[t],
+            age=age,
+            fault=np.where((self.fault[t] == quality.Fault.OK) & (age > limit), quality.Fault.STALE, self.fault[t]),
+            low=low,
+            high=high,
+            vol=self._feature("vol", i),
+            atr=self._feature("atr", i),
+            liquidity=np.exp(self._feature("liq", i)),
+            ready=self.ready[i],
+            regime=self.regime[i],
+            opinions=self._opinions(i),
+            logs=self.logs[t % hour + max(0, t - t % hour - COVARIANCE_H * hour) : t + 1 : hour],
+            feature_names=self.features.names,
+            features=self.features.values[i],
+            market_names=self.features.market_names,
+            market=self.features.market[i],
+        )
+
+    def _feature(self, name: str, i: int) -> Array:
+        return self.features.values[i, :, self.features.names.index(name)]
+
+    def _range(self, t: int, since: int) -> tuple[Array, Array]:
+        """Believed low and high of the rows after `since`; NaN where nothing is new."""
+        start = max(int(np.searchsorted(self.panel.time, since, side="right")), 0) if since else t
+        if start > t:
+            empty = np.full(len(self.panel.assets), np.nan)
+            return empty, empty
+        low, high = self.low[start : t + 1], self.high[start : t + 1]
+        return np.fmin.reduce(low, axis=0), np.fmax.reduce(high, axis=0)
+
+    def _opinions(self, i: int) -> tuple[Opinion, ...]:
+        size = len(self.panel.assets)
+        alpha = opinions.absent("alpha", size, wanted=self.settings.opinions.alpha)
+        edge = opinions.absent("edge", size, wanted=self.settings.opinions.edge)
+        stands_in = self.settings.opinions.rule and alpha.health is not Health.OK
+        health = Health.OK if stands_in else Health.OFF
+        return alpha, edge, Opinion("rule", self.rule[i], health, PRIOR_STRENGTH, VERSION, "stands in for alpha")
+
+
+def compute(panel: Panel, brain: Brain, settings: SignalSettings, first: int = 0) -> Signals:
+    """Signals of a panel; `first` cuts what is kept per row (memory), never what is read.
+
+    Raises DataError when the benchmark is not in the panel.
+    """
+    _ = brain  # a fitted alpha is asked here; none can be loaded yet
+    fault = quality.codes(panel, settings.quality)
+    price, age = quality.carried(panel, fault)
+    lead = min(first, WINDOW_H * HOUR_S // panel.bar_s)
+    wide = features.compute(panel, benchmark=settings.benchmark, first_row=first - lead)
+    block = replace(wide, values=wide.values[lead:], market=wide.market[lead:])
+    good = fault == quality.Fault.OK
+    with np.errstate(invalid="ignore", divide="ignore"):
+        logs = np.log(price)
+    signals = Signals(
+        panel=panel,
+        first=first,
+        price=frozen(price),
+        age=frozen(age),
+        fault=fault,
+        logs=frozen(logs),
+        low=np.where(good, panel.low, np.nan),
+        high=np.where(good, panel.high, np.nan),
+        ready=_ready(panel, block, first, settings.opinions.min_history_days),
+        rule=rule(wide.column("vol"), wide.column("r_168"), panel.bar_s)[lead:],
+        regime=_regime(block, settings.regime),
+        features=block,
+        settings=settings,
+    )
+    for array in (signals.low, signals.high, signals.ready, signals.rule, signals.regime):
+        array.flags.writeable = False
+    return signals
+
+
+def _ready(panel: Panel, block: features.Features, first: int, min_history_days: float) -> BoolArray:
+    """Listed for `min_history_days` of known bars, and its volatility and ATR are known."""
+    bars = np.cumsum(np.isfinite(panel.close), axis=0)[first:]
+    old: BoolArray = bars >= min_history_days * DAY_S / panel.bar_s
+    known: BoolArray = np.isfinite(block.column("vol")) & np.isfinite(block.column("atr"))
+    return old & known
+
+
+def _regime(block: features.Features, settings: regime.RegimeSettings) -> Array:
+    def column(name: str) -> Array:
+        return block.market[:, block.market_names.index(name)]
+
+    return regime.probabilities(column("breadth"), column("btc_r168"), column("btc_vol"), settings)

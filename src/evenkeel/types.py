@@ -1,0 +1,501 @@
+"""The nouns that travel through the house: frozen, slotted dataclasses.
+
+T bars, N assets, F features, M contracts. float64 arrays, read-only. NaN = unknown, 0 = none. Log returns.
+Volatility is annualised with 365.25 days. Money in USD; quantities, prices and cash of the ledger are Decimal.
+Quantities are signed (+ buys).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evenkeel.units import iso
+
+Array = NDArray[np.float64]
+BoolArray = NDArray[np.bool_]
+IntArray = NDArray[np.int64]
+
+
+def frozen(array: Array) -> Array:
+    """The same array, made read-only."""
+    array.flags.writeable = False
+    return array
+
+
+# ---------------------------------------------------------------- market
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """Closed bars of N assets on one constant grid.
+
+    time    (T,)    int64 UTC s of the bar's *close*, constant step `bar_s`
+    assets  N names (coins: `BTC`), unique, in universe order
+    open, high, low, close  (T, N)  USD per unit; NaN = no bar known
+    volume  (T, N)  units traded in the bar; NaN = no bar known, 0 = none
+    """
+
+    time: IntArray
+    assets: tuple[str, ...]
+    open: Array
+    high: Array
+    low: Array
+    close: Array
+    volume: Array
+    bar_s: int
+
+
+@dataclass(frozen=True, slots=True)
+class Quotes:
+    """What a risk check sees of the present.
+
+    bid, ask   (N,) USD; NaN = unknown
+    low, high  (N,) USD, the range since the previous check; NaN = empty range
+    age        (N,) s since the price was true; inf = never seen
+    time       UTC s of the check
+    """
+
+    time: int
+    bid: Array
+    ask: Array
+    low: Array
+    high: Array
+    age: Array
+
+
+@dataclass(frozen=True, slots=True)
+class Contract:
+    """One event contract as quoted: a row of a `Board`. Prices in USD per 1 USD pay-off; None = no quote."""
+
+    ticker: str
+    event: str
+    asset: str
+    kind: str
+    floor: float | None
+    cap: float | None
+    expiry: int
+    yes_bid: Decimal | None
+    yes_ask: Decimal | None
+    bid_size: int
+    ask_size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Board:
+    """Event contracts quoted at one time (Kalshi's shape, before any opinion)."""
+
+    time: int
+    contracts: tuple[Contract, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """One tradable pair of the universe: a coin against USD, and what the venue allows.
+
+    symbols  venue name -> (symbol, price factor): `binance_perp: (1000PEPEUSDT, 1000)` quotes 1000 coins
+    """
+
+    asset: str
+    pair: str
+    tier: int
+    price_decimals: int
+    amount_decimals: int
+    min_notional: Decimal
+    kind: str = "crypto"
+    symbols: Mapping[str, tuple[str, int]] = field(default_factory=dict)
+
+
+# ---------------------------------------------------------------- orders
+
+
+class SlotKind(StrEnum):
+    """The three cadences, in the order in which they run at one instant."""
+
+    RISK = "risk"
+    REBALANCE = "rebalance"
+    SCORE = "score"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Slot:
+    """A kind and its scheduled UTC time: the unit of work that ends exactly once."""
+
+    kind: SlotKind
+    time: int
+
+    @property
+    def id(self) -> str:
+        """Readable and unique: `rebalance@2025-07-01T06:00:00Z`."""
+        return f"{self.kind.value}@{iso(self.time)}"
+
+
+@dataclass(frozen=True, slots=True)
+class SlotOutcome:
+    """How a slot ended: `done`, `skipped` or `failed`, with a reason code unless done."""
+
+    slot: str
+    kind: str
+    time: int
+    outcome: str
+    reason: str = ""
+    as_of: int = 0
+    orders: int = 0
+
+
+class IntentStatus(StrEnum):
+    """Durable life of an order; UNKNOWN is never treated as rejected."""
+
+    PREPARED = "PREPARED"
+    SENT = "SENT"
+    ACKED = "ACKED"
+    UNKNOWN = "UNKNOWN"
+    FILLED = "FILLED"
+    REJECTED = "REJECTED"
+    NOT_PLACED = "NOT_PLACED"
+    CANCELED = "CANCELED"
+
+    @property
+    def resolved(self) -> bool:
+        """True once the venue can do nothing more with the order."""
+        return self in _RESOLVED
+
+
+_RESOLVED = frozenset({IntentStatus.FILLED, IntentStatus.REJECTED, IntentStatus.NOT_PLACED, IntentStatus.CANCELED})
+
+
+class TradingState(StrEnum):
+    """ACTIVE trades; REDUCING only lowers exposure; HALTED only cancels."""
+
+    ACTIVE = "ACTIVE"
+    REDUCING = "REDUCING"
+    HALTED = "HALTED"
+
+
+class Health(StrEnum):
+    """Whether an opinion may be believed."""
+
+    OK = "ok"
+    STALE = "stale"
+    MISSING = "missing"
+    EXPIRED = "expired"
+    OFF = "off"
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """One leg of a plan. `id` derives from (slot, asset, leg): the same decision always has the same id.
+
+    quantity  signed units (+ buys), legal at the venue
+    reason    code of why it exists (`ATR_STOP`, `TARGET`)
+    stop      level whose touch sent this order: a replay never fills better than it; None for others
+    """
+
+    id: str
+    slot: str
+    leg: int
+    asset: str
+    quantity: Decimal
+    reason: str
+    style: str = "market"
+    stop: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Fill:
+    """What a venue executed. price USD per unit, fee USD >= 0, quantity signed."""
+
+    id: str
+    order_id: str
+    asset: str
+    quantity: Decimal
+    price: Decimal
+    fee: Decimal
+    time: int
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """An order and what is durably known of it."""
+
+    order: Order
+    status: IntentStatus = IntentStatus.PREPARED
+    attempts: int = 0
+    note: str = ""
+    fills: tuple[Fill, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """A leg that was wanted and is not sent, with its documented reason code."""
+
+    asset: str
+    code: str
+    weight: float
+    held: float
+    note: str = ""
+
+
+# ---------------------------------------------------------------- what we hold and remember
+
+
+@dataclass(frozen=True, slots=True)
+class Holdings:
+    """The venue's truth: cash USD, units per asset (no zero rows), ids of open orders."""
+
+    time: int
+    cash: Decimal
+    units: Mapping[str, Decimal]
+    open_orders: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Whose state this is. A state of another identity is refused."""
+
+    venue: str
+    account: str
+    clock: str
+    window: str
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """What the venue cannot tell about a holding.
+
+    units  last confirmed by the ledger · basis  average price paid, USD, fees included; None = unknown
+    opened UTC s · high  highest price seen since (raised only after triggers were tested), USD
+    stop   ATR stop fixed at entry, USD; NaN = none
+    """
+
+    units: Decimal
+    basis: Decimal | None
+    opened: int
+    high: float
+    stop: float = float("nan")
+
+
+@dataclass(frozen=True, slots=True)
+class DayMark:
+    """Highest and opening equity (USD) of a UTC day; `day` is its start in UTC s."""
+
+    day: int
+    open: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Regime:
+    """The label with dwell: `trend`, `chop` or `down`, since when, and the challenger's count of slots."""
+
+    label: str = "chop"
+    since: int = 0
+    challenger: str = ""
+    streak: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class OpenSlot:
+    """A trading step that has durable intents and is not finished: resumed, never decided again."""
+
+    slot: Slot
+    as_of: int
+    plan: Mapping[str, Any]
+    intents: tuple[Intent, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """Only what no venue can tell us. Authoritative; everything else in state.json is a view."""
+
+    identity: Identity
+    origin: int
+    config_digest: str = ""
+    sequence: int = 0
+    records: int = 0
+    watermarks: Mapping[str, int] = field(default_factory=dict)
+    slots: tuple[SlotOutcome, ...] = ()
+    counts: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    trading_state: TradingState = TradingState.ACTIVE
+    state_reason: str = ""
+    flatten: bool = False
+    cash: Decimal | None = None
+    positions: Mapping[str, Position] = field(default_factory=dict)
+    cooldowns: Mapping[str, int] = field(default_factory=dict)
+    regime: Regime = Regime()
+    days: tuple[DayMark, ...] = ()
+    drawdown_scale: float = 1.0
+    flows: Decimal = Decimal(0)
+    fees: Decimal = Decimal(0)
+    turnover: Decimal = Decimal(0)
+    evidence: int = 0
+    scored: int = 0
+    loss_day: int = 0
+    opinions_lost: int = 0
+    quarantined: Mapping[str, str] = field(default_factory=dict)
+    open_slots: tuple[OpenSlot, ...] = ()
+    audit_hash: str = ""
+    outbox: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Book:
+    """Holdings (the venue's truth) and Memory (ours), valued together."""
+
+    holdings: Holdings
+    memory: Memory
+
+    def units(self, assets: tuple[str, ...]) -> Array:
+        """Units held per asset, (N,); 0 = none."""
+        held = self.holdings.units
+        return np.array([float(held[a]) if a in held else 0.0 for a in assets])
+
+    def equity(self, assets: tuple[str, ...], price: Array) -> float:
+        """Cash plus holdings at `price` (N,) in USD. Raises ValueError when a held asset has no price."""
+        units = self.units(assets)
+        held = units != 0
+        if not np.isfinite(price[held]).all():
+            missing = [a for a, h, p in zip(assets, held, price, strict=True) if h and not np.isfinite(p)]
+            raise ValueError(f"no price was ever seen for held {', '.join(missing)}: equity is unknown")
+        return float(self.holdings.cash) + float(units[held] @ price[held])
+
+    def weights(self, assets: tuple[str, ...], price: Array) -> Array:
+        """Share of equity per asset, (N,), 0 where nothing is held."""
+        units = self.units(assets)
+        value = np.where(units != 0, units * np.where(np.isfinite(price), price, 0.0), 0.0)
+        return value / self.equity(assets, price)
+
+
+# ---------------------------------------------------------------- opinions and plans
+
+
+@dataclass(frozen=True, slots=True)
+class Opinion:
+    """What one source thinks of every asset.
+
+    x         (N,) unit scale, clipped to [-3, 3]; NaN = no opinion
+    strength  expected 24 h return per unit of x and per unit of 24 h volatility (design section 10, b_o)
+    """
+
+    name: str
+    x: Array
+    health: Health
+    strength: float = 0.0
+    version: str = ""
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Brain:
+    """Fitted artifacts, loaded and verified; None = absent, said out loud."""
+
+    alpha: Any | None = None
+    policy: Any | None = None
+    kalshi: Any | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """Everything of the market that one decision may see: one row of `Signals`.
+
+    time       UTC s of the slot · as_of  close of the newest bar seen, <= time
+    origin     open time of the first bar that the signals were computed from, UTC s
+    since      evidence that was known before · seen  time of the newest evidence: as_of, or a later quote
+    price      (N,) last believed price USD; NaN = never seen · age (N,) s since it was true
+    fault      (N,) int8 verdict of market.quality, 0 = fine
+    low, high  (N,) range of believed prices after `since`; NaN = nothing new
+    vol        (N,) annualised · atr (N,) fraction of price · liquidity (N,) USD a day; NaN = unknown
+    ready      (N,) listed long enough to be opened · regime (6,) probabilities, see signals.regime
+    logs       (H + 1, N) log prices, hourly, oldest first, for the 30-day covariance
+    features   (N, F) and market (G,), named
+    """
+
+    time: int
+    as_of: int
+    origin: int
+    since: int
+    seen: int
+    assets: tuple[str, ...]
+    price: Array
+    age: Array
+    fault: NDArray[np.int8]
+    low: Array
+    high: Array
+    vol: Array
+    atr: Array
+    liquidity: Array
+    ready: BoolArray
+    regime: Array
+    opinions: tuple[Opinion, ...]
+    logs: Array
+    feature_names: tuple[str, ...]
+    features: Array
+    market_names: tuple[str, ...]
+    market: Array
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """One rule's mark on one asset: the factor by which it changed the wanted weight."""
+
+    asset: str
+    rule: str
+    factor: float
+
+
+@dataclass(frozen=True, slots=True)
+class Carry:
+    """What a decision changes in Memory whether or not its orders fill."""
+
+    origin: int
+    evidence: int
+    scored: int
+    regime: Regime
+    days: tuple[DayMark, ...]
+    drawdown_scale: float
+    loss_day: int
+    opinions_lost: int
+    highs: Mapping[str, float]
+    cooldowns: Mapping[str, int]
+    entry_atr: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Everything decided in one slot. Arrays are (N,) in the order of `assets`.
+
+    held, raw, base, target  weights as share of equity: now; allocated; allocated without opinions; after the overlay
+    expected                 blended 24 h return, fraction · score  expected / 24 h volatility
+    """
+
+    slot: Slot
+    as_of: int
+    assets: tuple[str, ...]
+    price: Array
+    equity: float
+    drawdown: float
+    held: Array
+    raw: Array
+    base: Array
+    target: Array
+    expected: Array
+    score: Array
+    opinions: tuple[Opinion, ...]
+    reasons: tuple[Reason, ...]
+    orders: tuple[Order, ...]
+    dropped: tuple[Dropped, ...]
+    carry: Carry
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """Everything that came of one slot: rows per journal table, written under one sequence number."""
+
+    sequence: int
+    tables: Mapping[str, tuple[Mapping[str, Any], ...]]

@@ -1,0 +1,1 @@
+"""All that touches a network, and the paper venue, which behaves as if it did."""

@@ -1,0 +1,122 @@
+"""logs: merged in order, filtered, followed."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+
+def _lines(said):
+    return said.json["lines"]
+
+
+def test_lines_come_in_time_order_from_log_and_journal(run, played):
+    lines = _lines(run(played, "logs", "--level", "debug", "--limit", "100000", "--json"))
+
+    assert {line["source"] for line in lines} == {"log", "journal"}
+    assert [line["time"] for line in lines] == sorted(line["time"] for line in lines)
+    orders = [(line["slot"], line["asset"]) for line in lines if line["event"] == "order"]
+    assert len(orders) == len(set(orders))
+    ended = [line["slot"] for line in lines if line["event"] in {"decided", "slot", "slot_ended"}]
+    assert sorted(ended) == sorted(set(ended))
+
+
+def test_the_journal_fills_in_for_a_lost_log(run, played):
+    with_log = {
+        (line["slot"], line["asset"])
+        for line in _lines(run(played, "logs", "--limit", "100000", "--json"))
+        if line["event"] == "order"
+    }
+    (played / "logs" / "evenkeel.jsonl").unlink()
+
+    lines = _lines(run(played, "logs", "--limit", "100000", "--json"))
+
+    assert {(line["slot"], line["asset"]) for line in lines if line["event"] == "order"} == with_log
+
+
+def test_rotated_files_are_read_first(run, played):
+    whole = _lines(run(played, "logs", "--limit", "100000", "--json"))
+    log = played / "logs" / "evenkeel.jsonl"
+    raw = log.read_bytes().splitlines(keepends=True)
+    log.with_name("evenkeel.jsonl.1").write_bytes(b"".join(raw[: len(raw) // 2]))
+    log.write_bytes(b"".join(raw[len(raw) // 2 :]))
+
+    assert _lines(run(played, "logs", "--limit", "100000", "--json")) == whole
+
+
+def test_filters_by_slot_asset_level_and_time(run, played):
+    by_asset = _lines(run(played, "logs", "--asset", "btc", "--json"))
+    by_slot = _lines(run(played, "logs", "--slot", "rebalance@2025-07-01T06:00:00Z", "--json"))
+    by_kind = _lines(run(played, "logs", "--slot", "rebalance", "--json"))
+    late = _lines(run(played, "logs", "--since", "2h", "--limit", "100000", "--json"))
+    bad = _lines(run(played, "logs", "--level", "error", "--json"))
+
+    assert by_asset
+    assert {line["asset"] for line in by_asset} == {"BTC"}
+    assert {line["slot"] for line in by_slot} == {"rebalance@2025-07-01T06:00:00Z"}
+    assert {line["slot"].partition("@")[0] for line in by_kind} == {"rebalance"}
+    assert min(line["time"] for line in late) >= "2025-07-02T09:30:00Z"
+    assert bad == []
+
+
+def test_limit_keeps_the_newest(run, played):
+    everything = _lines(run(played, "logs", "--limit", "100000", "--json"))
+
+    assert _lines(run(played, "logs", "--limit", "3", "--json")) == everything[-3:]
+
+
+def test_people_get_one_line_each(run, played):
+    said = run(played, "logs", "--limit", "5")
+
+    assert said.code == 0
+    assert said.out.count("\n") == 5
+
+
+def test_a_torn_line_is_shown_not_fatal(run, played):
+    with (played / "logs" / "evenkeel.jsonl").open("ab") as file:
+        file.write(b'{"wall": "2026-')
+
+    assert run(played, "logs").code == 0
+
+
+@pytest.mark.parametrize("words", [("--since", "soon"), ("--level", "loud"), ("--limit", "0")])
+def test_mistakes_exit_2(run, played, words):
+    said = run(played, "logs", *words)
+
+    assert said.code == 2
+    assert "Traceback" not in said.err
+
+
+def test_nothing_ran_is_not_ready(run, tmp_path):
+    assert run(tmp_path, "logs").code == 3
+
+
+def test_follow_goes_on_with_new_lines(played):
+    """A line appended to the log appears; SIGINT ends it quietly."""
+    words = [sys.executable, "-m", "evenkeel", "--home", str(played), "logs", "--follow", "--json", "--limit", "1"]
+
+    def heard() -> None:
+        """A suite started in the background inherits an ignored SIGINT."""
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+    with subprocess.Popen(
+        words,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=dict(os.environ),
+        preexec_fn=heard,  # noqa: PLW1509 - no threads here
+    ) as process:
+        assert process.stdout is not None
+        assert json.loads(process.stdout.readline())["event"]
+        with (played / "logs" / "evenkeel.jsonl").open("ab") as file:
+            file.write(b'{"wall":"2026-01-01T00:00:00Z","level":"warning","event":"new","slot":null}\n')
+        assert json.loads(process.stdout.readline())["event"] == "new"
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=20)
+
+    assert b"Traceback" not in err
