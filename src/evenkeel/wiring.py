@@ -99,8 +99,10 @@ def build_live(config: Config, home: Path, stop: threading.Event) -> Engine:
     pairs = tuple(pair for pair in universe(config, home) if pair.asset in symbols)
     if BENCHMARK not in symbols:
         raise ConfigError(f"feed.exchange {config.feed.exchange}: {BENCHMARK} is not listed there for this universe")
+    bars = _Bars(config, home, pairs, symbols, _source(config, stop), stop)
     feed = LiveFeed(
-        load=_Bars(config, home, pairs, symbols, _source(config, stop), stop).load,
+        bring=bars.bring,
+        stored=bars.stored,
         poll=_poller(config, symbols, stop),
         pause=lambda: _wait(stop, config.feed.confirm_s),
         now=time.time,
@@ -139,25 +141,31 @@ class _Bars:
     source: CandleSource
     stop: threading.Event
 
-    def load(self, until: int, patient: bool) -> Panel:  # noqa: FBT001 - a port
-        """All bars closed by `until`; if `patient`, waits `schedule.bar_wait` for the benchmark's newest one.
+    def bring(self, until: int) -> Panel:
+        """All bars closed by `until`, fetched; waits `schedule.bar_wait` for the benchmark's newest one.
 
-        Raises FeedError while there is none.
+        Raises FeedError while the exchange cannot be had or there is no bar.
         """
-        feed, wanted = self.config.feed, until - until % self.config.feed.bar
-        origin = origin_at(self.config, until)
-        deadline = time.monotonic() + (self.config.schedule.bar_wait if patient else 0)
+        deadline = time.monotonic() + self.config.schedule.bar_wait
         while True:
             self._download(until)
-            try:
-                panel, missing = archive.load(self.home, feed.exchange, feed.bar, self.pairs, origin, wanted)
-            except NotReadyError as error:
-                raise FeedError(f"{feed.exchange} has no closed {duration(feed.bar)} bars of the universe") from error
-            panel = _padded(panel, self.pairs, missing)
-            benchmark = panel.close[panel.time == wanted, panel.assets.index(BENCHMARK)]
+            panel = self.stored(until)
+            benchmark = panel.close[panel.time == self._newest(until), panel.assets.index(BENCHMARK)]
             if (benchmark.size and np.isfinite(benchmark).all()) or time.monotonic() > deadline:
                 return panel
             _wait(self.stop, 1.0)
+
+    def stored(self, until: int) -> Panel:
+        """Those of the archive. Raises FeedError while it has none."""
+        feed, origin = self.config.feed, origin_at(self.config, until)
+        try:
+            panel, missing = archive.load(self.home, feed.exchange, feed.bar, self.pairs, origin, self._newest(until))
+        except NotReadyError as error:
+            raise FeedError(f"{feed.exchange} has no closed {duration(feed.bar)} bars of the universe") from error
+        return _padded(panel, self.pairs, missing)
+
+    def _newest(self, until: int) -> int:
+        return until - until % self.config.feed.bar
 
     def _download(self, until: int) -> None:
         feed = self.config.feed

@@ -37,7 +37,7 @@ def environment(**more: str) -> dict[str, str]:
     return kept | more
 
 
-def evenkeel(home: Path, *words: str, timeout: float = 60, **variables: str) -> subprocess.CompletedProcess[str]:
+def evenkeel(home: Path, *words: str, timeout: float = 300, **variables: str) -> subprocess.CompletedProcess[str]:
     """Run a command to its end."""
     return subprocess.run(
         command(home, *words), capture_output=True, text=True, timeout=timeout, cwd=ROOT, check=False,
@@ -71,7 +71,7 @@ def refused(done: subprocess.CompletedProcess[str], code: int, *said: str) -> st
     return told
 
 
-def until(condition: Any, timeout: float = 30.0, what: str = "") -> Any:
+def until(condition: Any, timeout: float = 120.0, what: str = "") -> Any:
     """Wait until a condition holds; -> what it gave."""
     end = time.monotonic() + timeout
     while time.monotonic() < end:

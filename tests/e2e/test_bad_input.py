@@ -259,7 +259,7 @@ def test_a_second_instance_is_told_and_the_first_goes_on(calm, tmp_path: Path) -
 
         assert time.monotonic() - began < 5
         refused(second, 75, f"pid {first.pid}", "--home")
-        out, err = first.communicate(timeout=60)
+        out, err = first.communicate(timeout=300)
         assert first.returncode == 0, err
     found = json.loads(out)
     for name in ("orders_sha256", "journal_sha256", "state_sha256", "slots"):
@@ -274,7 +274,7 @@ def test_sigterm_in_a_replay_ends_it_well(tmp_path: Path) -> None:
         until(lambda: len(state(home).get("memory", {}).get("slots", [])) > 3, what="a few slots")
         began = time.monotonic()
         process.send_signal(signal.SIGTERM)
-        out, err = process.communicate(timeout=30)
+        out, err = process.communicate(timeout=300)
         assert (process.returncode, "Traceback" in err) == (0, False), err
         assert time.monotonic() - began < 5
     some = json.loads(out)["slots"]["risk"]["done"]

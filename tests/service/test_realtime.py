@@ -149,20 +149,20 @@ def test_a_day_in_the_life_of_the_service(exchange: Exchange, tmp_path: Path) ->
         sound(home)
 
         send(home, "halt", "test", wall_time=time.time())
-        until(lambda: trading(home) == "HALTED", 3, "halted")
+        until(lambda: trading(home) == "HALTED", what="halted")
         count = orders(home)
         send(home, "resume", "test", wall_time=time.time())
-        until(lambda: trading(home) == "ACTIVE", 3, "resumed")
+        until(lambda: trading(home) == "ACTIVE", what="resumed")
 
         (home / "state" / "HALT").touch()
-        until(lambda: trading(home) == "HALTED", 3, "halted by the marker")
+        until(lambda: trading(home) == "HALTED", what="halted by the marker")
         send(home, "resume", "test", wall_time=time.time())
-        until(lambda: trading(home) == "ACTIVE", 3, "resumed")
+        until(lambda: trading(home) == "ACTIVE", what="resumed")
         assert not (home / "state" / "HALT").exists()
         assert orders(home) >= count
 
         send(home, "flatten", "test", wall_time=time.time())
-        until(lambda: trading(home) == "HALTED" and held(home).keys() == {"USD"}, 15, "all closed, then halted")
+        until(lambda: trading(home) == "HALTED" and held(home).keys() == {"USD"}, what="all closed, then halted")
         ended = stopped(process, home)
     assert ended["slots"]["risk"]["done"] > 4
     sound(home, off_grid=True)
@@ -216,14 +216,14 @@ def test_risk_is_on_time_while_trading_hangs(exchange: Exchange, tmp_path: Path)
     with service(home, exchange, "feed.timeout_s=60") as process:
         until(lambda: bought(home), what="orders are filled")
         exchange.stuck.add("klines")
-        began = until(lambda: _stuck(home), 30, "a trading slot waits")
+        began = until(lambda: _stuck(home), what="a trading slot waits")
         time.sleep(12)
         exchange.stuck.clear()
         until(lambda: _trading(home, began) and _trading(home, began)[-1]["time"] > began + 14, what="it goes on")
         stopped(process, home)
     sound(home)
     risks = [line for line in log(home) if line["event"] == "decided" and line["slot"].startswith("risk@")]
-    late = [line for line in risks if _lateness(line) > 1.5]
+    late = [line for line in risks if _lateness(line) > 5]
     assert not late, late
     times = {row["time"] for row in slots(home) if row["kind"] == "risk"}
     assert all(time_ in times for time_ in range(began + 1, began + 12))
@@ -257,7 +257,7 @@ def test_an_exchange_that_is_down_is_waited_for(exchange: Exchange, tmp_path: Pa
     with service(home, exchange) as process:
         until(lambda: any(row["reason"] == "feed_unavailable" for row in slots(home)), what="said")
         exchange.blocked = False
-        until(lambda: bought(home), 60, what="orders are filled")
+        until(lambda: bought(home), what="orders are filled")
         exchange.blocked = True
         at = int(time.time()) + 1
         until(lambda: [r for r in slots(home) if r["reason"] == "feed_unavailable" and r["time"] >= at], what="said")

@@ -28,7 +28,8 @@ Touches = Mapping[str, tuple[float, float, int]]
 class LiveFeed:
     """Feed and tape on the computer's clock.
 
-    load   panel of all bars closed by a time, from the origin; `patient`: may wait for the newest; raises FeedError
+    bring  panel of all bars closed by a time, from the origin; asks the exchange and waits for it; raises FeedError
+    stored the same of the bars that lie here already; asks nobody; raises FeedError
     poll   best bid and ask of every asset now; raises FeedError
     pause  waits between the two polls of a check
     now    UTC s
@@ -36,7 +37,8 @@ class LiveFeed:
 
     def __init__(
         self,
-        load: Callable[[int, bool], Panel],
+        bring: Callable[[int], Panel],
+        stored: Callable[[int], Panel],
         poll: Callable[[], Touches],
         pause: Callable[[], None],
         now: Callable[[], float],
@@ -44,7 +46,7 @@ class LiveFeed:
         settings: SignalSettings,
     ) -> None:
         """Nothing is asked of the world before the first `refresh` or `view`."""
-        self._load, self._poll, self._pause, self._now = load, poll, pause, now
+        self._bring, self._stored, self._poll, self._pause, self._now = bring, stored, poll, pause, now
         self._brain, self._settings = brain, settings
         self._signals: Signals | None = None
         self._refreshing = threading.Lock()
@@ -54,7 +56,7 @@ class LiveFeed:
     def refresh(self, time: int) -> None:
         """Compute signals on the bars closed by `time`."""
         with self._refreshing:
-            self._compute(time, patient=True)
+            self._signals = self._compute(self._bring(time))
 
     def view(self, time: int, since: int) -> View:
         """The last signals, valued at quotes polled now; ranges hold what both polls and the closed bars saw."""
@@ -79,18 +81,13 @@ class LiveFeed:
         return (bid + ask) / 2.0, float(np.exp(self._signals.features.column("liq")[-1, column]))
 
     def _first(self, time: int) -> Signals:
-        """Signals for a check that comes before any were computed: never waits for whoever is bringing the bars in."""
-        if not self._refreshing.acquire(blocking=False):
-            raise FeedError("no signals yet: the bars are being brought in")
-        try:
-            return self._compute(time, patient=False)
-        finally:
-            self._refreshing.release()
-
-    def _compute(self, time: int, *, patient: bool) -> Signals:
-        panel = self._load(time, patient)
-        self._signals = compute(panel, self._brain, self._settings, max(0, len(panel.time) - 2))
+        """Signals for a check before any bar was brought in: from the bars that lie here, whoever is bringing more."""
+        signals = self._compute(self._stored(time))
+        self._signals = self._signals or signals
         return self._signals
+
+    def _compute(self, panel: Panel) -> Signals:
+        return compute(panel, self._brain, self._settings, max(0, len(panel.time) - 2))
 
     def _ask(self) -> None:
         self._touches = self._poll()
