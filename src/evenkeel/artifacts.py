@@ -22,7 +22,7 @@ from typing import Any
 
 import orjson
 
-from evenkeel.errors import ArtifactError
+from evenkeel.errors import ArtifactError, NoEvidenceError
 from evenkeel.units import duration
 
 SCHEMA = 1
@@ -109,7 +109,7 @@ def load(path: Path, kind: str, *, features_digest: str, feature_names: Sequence
     """`read`, and refuse a model that was fitted on other features or has no evidence on this bar.
 
     features_digest, feature_names  what this program computes, in its order · bar_s  the bar to be served, s
-    Raises ArtifactError.
+    Raises ArtifactError; NoEvidenceError where nothing but the bar is wrong.
     """
     bundle = read(path, kind)
     fitted = bundle.manifest.get("features", {})
@@ -126,7 +126,7 @@ def load(path: Path, kind: str, *, features_digest: str, feature_names: Sequence
     bars = [int(bar) for bar in bundle.manifest.get("bars", ())]
     if bar_s not in bars:
         measured = ", ".join(duration(bar) for bar in bars) or "none"
-        raise ArtifactError(
+        raise NoEvidenceError(
             f"{path} has no evidence on {duration(bar_s)} bars (measured: {measured}): serve one of these bars, or "
             "train with such bars"
         )

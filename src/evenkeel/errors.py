@@ -45,6 +45,10 @@ class ArtifactError(EvenkeelError):
     exit_code = 3
 
 
+class NoEvidenceError(ArtifactError):
+    """A sound artifact that was never judged on the bar it would have to serve."""
+
+
 class EvidenceError(EvenkeelError):
     """A check of evidence failed: parity, honesty (exit 4)."""
 

@@ -393,11 +393,16 @@ class Opinion:
 
 @dataclass(frozen=True, slots=True)
 class Brain:
-    """Fitted artifacts, loaded and verified; None = absent, said out loud."""
+    """Fitted artifacts, loaded and verified; what is absent is said out loud.
 
-    alpha: Any | None = None
+    alpha    models in the order of their training: at each time the newest speaks that had been trained by then
+    without  why an opinion has no model, by its name
+    """
+
+    alpha: tuple[Any, ...] = ()
     policy: Any | None = None
     kalshi: Any | None = None
+    without: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

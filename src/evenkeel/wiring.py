@@ -17,16 +17,17 @@ from pathlib import Path
 
 import numpy as np
 
-from evenkeel import archive
-from evenkeel.config import Config, find, load_universe
+from evenkeel import archive, artifacts
+from evenkeel.config import Config, find, load_universe, shipped
 from evenkeel.decide import Rules
 from evenkeel.engine.live import LiveFeed, Touches
 from evenkeel.engine.ports import Broker, Feed
 from evenkeel.engine.replay import Replay
 from evenkeel.engine.slots import Cadence
-from evenkeel.errors import ConfigError, FeedError, NotReadyError, StateError, StoppedError
+from evenkeel.errors import ConfigError, FeedError, NoEvidenceError, NotReadyError, StateError, StoppedError
 from evenkeel.market import features, synthetic
 from evenkeel.market.panel import panel as make_panel
+from evenkeel.signals import alpha
 from evenkeel.signals.view import Signals, SignalSettings, compute
 from evenkeel.types import Array, Brain, Identity, Memory, Pair, Panel
 from evenkeel.units import DAY_S, duration, iso
@@ -67,7 +68,7 @@ def build(config: Config, home: Path, digest: str, *, durable: bool = True) -> E
     origin = config.history.start if config.history.start is not None else start - config.history.days * DAY_S
     panel, missing = market(config, home, origin, end)
     pairs = _of(universe(config, home), panel.assets)
-    brain = Brain()
+    brain = brain_of(config, home)
     feed = Replay(_signals(panel, brain, config, start))
     vault = home / "state" / "paper.db" if durable else None
     identity = Identity("paper", "paper", "virtual", f"{iso(start)}..{iso(end)} {digest[:12]}")
@@ -100,13 +101,14 @@ def build_live(config: Config, home: Path, stop: threading.Event) -> Engine:
     if BENCHMARK not in symbols:
         raise ConfigError(f"feed.exchange {config.feed.exchange}: {BENCHMARK} is not listed there for this universe")
     bars = _Bars(config, home, pairs, symbols, _source(config, stop), stop)
+    brain = brain_of(config, home)
     feed = LiveFeed(
         bring=bars.bring,
         stored=bars.stored,
         poll=_poller(config, symbols, stop),
         pause=lambda: _wait(stop, config.feed.confirm_s),
         now=time.time,
-        brain=Brain(),
+        brain=brain,
         settings=signal_settings(config),
     )
     vault = home / "state" / "paper.db"
@@ -115,7 +117,7 @@ def build_live(config: Config, home: Path, stop: threading.Event) -> Engine:
         origin=origin_at(config, int(time.time())),
         feed=feed,
         open_broker=lambda: paper(config, feed, pairs, vault),
-        brain=Brain(),
+        brain=brain,
         rules=rules_of(config, pairs),
         cadence=cadence(config),
         missing=tuple(p.asset for p in universe(config, home) if p.asset not in symbols),
@@ -280,6 +282,20 @@ def rules_of(config: Config, pairs: tuple[Pair, ...]) -> Rules:
         opinions=config.opinions,
         quality=config.quality,
     )
+
+
+def brain_of(config: Config, home: Path) -> Brain:
+    """The models in use, each verified; one that has no evidence on the configured bar is left out with the reason.
+
+    Raises ArtifactError for a model that is damaged or was fitted on other features.
+    """
+    path = artifacts.chosen("alpha", home / "models", shipped() / "models") if config.opinions.alpha else None
+    if path is None:
+        return Brain()
+    try:
+        return Brain(alpha=(alpha.load(path, config.feed.bar),))
+    except NoEvidenceError as error:
+        return Brain(without={"alpha": str(error)})
 
 
 def cadence(config: Config) -> Cadence:

@@ -177,6 +177,6 @@ def test_every_page_is_in_the_index():
 
 def test_no_page_knows_the_machine_that_it_was_written_on():
     """No private paths, no addresses of package indexes."""
-    words = (f"{ROOT.parent}/", f"{Path.home()}/", "pypi.org", "pythonhosted")
+    private = re.compile(r"/(?:root|work|Users)/|pypi\.org|pythonhosted")
 
-    assert [(pages.name(p), w) for p in pages.PAGES for w in words if w in p.read_text()] == []
+    assert [(pages.name(p), found[0]) for p in pages.PAGES if (found := private.search(p.read_text()))] == []

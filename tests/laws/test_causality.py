@@ -2,6 +2,7 @@
 
 from dataclasses import fields, replace
 
+import fitted
 import numpy as np
 import planted
 import pytest
@@ -20,11 +21,11 @@ from evenkeel.types import Book, Brain, Holdings, Slot, SlotKind
 
 PRICES = ("open", "high", "low", "close", "volume")
 WIDE = ("price", "age", "fault", "logs", "low", "high")
-NARROW = ("ready", "rule", "regime")
+NARROW = ("ready", "rule", "alpha", "regime")
 
 
 def of(market, first):
-    return compute(market, Brain(), world.SIGNALS, first)
+    return compute(market, fitted.brain(bar_s=market.bar_s), world.SIGNALS, first)
 
 
 def poisoned(market, row, seed):
@@ -94,7 +95,7 @@ def test_no_signal_knows_what_follows(seed, bar_s, back):
 
 @pytest.mark.parametrize("plant", [planted.peeking, planted.demeaned], ids=["next row", "mean of all rows"])
 def test_an_opinion_that_looks_ahead_is_caught(monkeypatch, plant):
-    monkeypatch.setattr(signals_view, "rule", plant(signals_view.rule))
+    monkeypatch.setattr(signals_view.rules, "rule", plant(signals_view.rules.rule))
     market = world.panel()
 
     assert {"rule", "view.opinion rule"} <= differences(market, len(market.time) - 30, len(market.time) - 60, 1)

@@ -85,8 +85,13 @@ def first_row(market):
 @cache
 def signals(seed=7, days=3, bar_s=1800, vol_scale=1.8):
     """Signals kept from a day before START on."""
+    return judged(Brain(), seed, days, bar_s, vol_scale)
+
+
+def judged(brain, seed=7, days=3, bar_s=1800, vol_scale=1.8, settings=SIGNALS):
+    """The same under a fitted brain."""
     market = panel(seed, days, bar_s, vol_scale)
-    return compute(market, Brain(), SIGNALS, first_row(market))
+    return compute(market, brain, settings, first_row(market))
 
 
 def feed(seed=7, days=3, **other):

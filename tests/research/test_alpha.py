@@ -11,7 +11,7 @@ from evenkeel.errors import ArtifactError
 from evenkeel.market import features
 from evenkeel.market import panel as panels
 from evenkeel.signals import alpha
-from evenkeel.signals.blend import strength
+from evenkeel.signals.blend import ShareByRegime, strength
 from evenkeel.types import Health
 
 HOUR, DAY = 3600, 86_400
@@ -42,7 +42,8 @@ def rows_of(wide, start, stop=None):
 
 def asked(model, wide, market, start=0, stop=None, **more):
     time = market.time[start:stop]
-    return alpha.forecast(model, rows_of(wide, start, stop), time, regimes(len(market.time))[start:stop], HOUR, **more)
+    likely = regimes(len(market.time))[start:stop]
+    return alpha.forecast((model,), rows_of(wide, start, stop), time, likely, HOUR, ShareByRegime(), **more)
 
 
 def same_bits(a, b):
@@ -77,7 +78,13 @@ def test_the_future_changes_no_bit(model, market, whole):
 
     short = panels.rows(market, 0, CUT + 1)
     ended = alpha.forecast(
-        model, features.compute(short), short.time, regimes(len(market.time))[: CUT + 1], HOUR, in_sample=True
+        (model,),
+        features.compute(short),
+        short.time,
+        regimes(len(market.time))[: CUT + 1],
+        HOUR,
+        ShareByRegime(),
+        in_sample=True,
     )
     lied = asked(model, features.compute(poisoned), market, in_sample=True)[: CUT + 1]
 
@@ -151,7 +158,7 @@ def test_the_mix_follows_the_regime():
         alpha.combine({6: short, 24: long}, np.array([1.0]), time, HOUR),
         alpha.combine({6: short}, np.array([0.0]), time, HOUR),
     )
-    only = alpha.ShareByRegime(1.0, 0.5, 0.0).expected(np.array([[0.5, 0.5, 0.0, 1.0, 0.0, 0.0]]))
+    only = ShareByRegime(1.0, 0.5, 0.0).expected(np.array([[0.5, 0.5, 0.0, 1.0, 0.0, 0.0]]))
     assert only == pytest.approx([0.75])
 
 
@@ -160,7 +167,7 @@ def test_weight_runs_out_within_a_day_of_expiry(model):
     later = replace(model, train_end=0, strength=0.01)
 
     def at(time):
-        return alpha.opinion(later, x, time, HOUR)
+        return alpha.opinion((later,), x, time, HOUR)
 
     assert at(expires).health is Health.OK
     assert at(expires).strength == 0.01
@@ -176,11 +183,11 @@ def test_weight_runs_out_within_a_day_of_expiry(model):
 
 
 def test_a_decision_that_was_trained_on_has_no_opinion(model):
-    found = alpha.opinion(model, np.zeros(3), model.train_end, HOUR)
+    found = alpha.opinion((model,), np.zeros(3), model.train_end, HOUR)
 
     assert found.health is Health.MISSING
     assert "trained on what is shown here" in found.reason
-    shown = alpha.opinion(model, np.zeros(3), model.train_end, HOUR, in_sample=True)
+    shown = alpha.opinion((model,), np.zeros(3), model.train_end, HOUR, in_sample=True)
     assert shown.health is Health.OK
     assert shown.reason.startswith("IN-SAMPLE")
 

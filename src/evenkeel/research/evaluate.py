@@ -16,7 +16,8 @@ from evenkeel.market import features
 from evenkeel.research import dataset, evidence
 from evenkeel.research.evidence import Evidence
 from evenkeel.signals import alpha
-from evenkeel.signals.alpha import AlphaModel, ShareByRegime
+from evenkeel.signals.alpha import AlphaModel
+from evenkeel.signals.blend import ShareByRegime
 from evenkeel.signals.regime import RegimeSettings, probabilities
 from evenkeel.types import Array, IntArray, Panel
 from evenkeel.units import HOUR_S, iso
@@ -50,7 +51,7 @@ def evaluate(
     wide = features.compute(panel)
     breadth, week, vol = (wide.market_column(name) for name in ("breadth", "btc_r168", "btc_vol"))
     regime = probabilities(breadth, week, vol, RegimeSettings())
-    x = alpha.forecast(model, wide, panel.time, regime, panel.bar_s, share=ShareByRegime())
+    x = alpha.forecast((model,), wide, panel.time, regime, panel.bar_s, ShareByRegime())
     rows = np.searchsorted(panel.time, data.time)
     used = data.time >= first
     x = np.where(data.member, x[rows], np.nan)[used]

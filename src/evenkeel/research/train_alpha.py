@@ -33,6 +33,7 @@ from evenkeel.research.folds import Fold
 from evenkeel.research.search import Backend, Params, Range, Trial
 from evenkeel.research.tracking import Tracker
 from evenkeel.signals import alpha
+from evenkeel.signals.blend import ShareByRegime
 from evenkeel.types import Array, BoolArray, IntArray, Panel
 from evenkeel.units import DAY_S, Key, duration
 
@@ -438,7 +439,7 @@ def _out_of_sample(data: Dataset, one: _Horizon) -> Array:
 def _mixed(data: Dataset, predicted: Mapping[int, Array]) -> Evidence:
     """Evidence of the opinion as it is served: mixed by regime, smoothed, against the longest horizon."""
     longest = max(predicted)
-    x = alpha.combine(predicted, alpha.ShareByRegime().expected(data.regime), data.time, data.step_s)
+    x = alpha.combine(predicted, ShareByRegime().expected(data.regime), data.time, data.step_s)
     return evidence.measure(x, data.returns[longest], data.vol, evidence.lags_of(longest, data.step_s))
 
 

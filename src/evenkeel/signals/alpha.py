@@ -13,11 +13,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
 import orjson
-from annotated_types import Ge, Le
 from numpy.typing import NDArray
 
 from evenkeel import artifacts
@@ -25,10 +24,10 @@ from evenkeel.errors import ArtifactError
 from evenkeel.market import features as market_features
 from evenkeel.market.features import FEATURES, MARKET_FEATURES, Features
 from evenkeel.market.kernels import window_sum
-from evenkeel.signals.blend import strength
+from evenkeel.signals.blend import ShareByRegime, strength
 from evenkeel.signals.rank import zscores
 from evenkeel.types import Array, BoolArray, Health, IntArray, Opinion
-from evenkeel.units import DAY_S, HOUR_S, Key, iso
+from evenkeel.units import DAY_S, HOUR_S, iso
 
 KIND = "alpha"
 NAMES: tuple[str, ...] = tuple(x.name for x in FEATURES) + tuple(x.name for x in MARKET_FEATURES)
@@ -36,6 +35,9 @@ NAMES: tuple[str, ...] = tuple(x.name for x in FEATURES) + tuple(x.name for x in
 
 HALF_LIFE_H = 12
 WINDOW_H = 48
+"""What a smoothed row reads, h."""
+
+IN_SAMPLE = "IN-SAMPLE"
 GOLDEN = "golden.json"
 GOLDEN_TOLERANCE = 1e-9
 THREADS = 2
@@ -44,21 +46,6 @@ THREADS = 2
 _ROWS_AT_ONCE = 16_384
 
 Matrix = NDArray[np.float32]
-Share = Annotated[float, Ge(0), Le(1)]
-
-
-@dataclass(frozen=True, slots=True)
-class ShareByRegime:
-    """Part of the short horizon in the mix, in each regime."""
-
-    trend: Annotated[Share, Key("part of the 6 h forecast while the market trends up", "fraction")] = 0.25
-    chop: Annotated[Share, Key("part of the 6 h forecast while it goes sideways", "fraction")] = 0.25
-    down: Annotated[Share, Key("part of the 6 h forecast while it falls", "fraction")] = 0.25
-
-    def expected(self, regime: Array) -> Array:
-        """(R,) part under regime probabilities (R, 6), of which the first three are directions."""
-        out: Array = self.trend * regime[:, 0] + self.chop * regime[:, 1] + self.down * regime[:, 2]
-        return out
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,8 +128,9 @@ def matrix(features: Features, rows: NDArray[np.int64], columns: NDArray[np.int6
     """(n, F + G) float32 inputs of n (row, asset) pairs, in the order of `NAMES`."""
     split = len(features.names)
     out = np.empty((len(rows), split + len(features.market_names)), dtype=np.float32)
-    out[:, :split] = features.values[rows, columns]
-    out[:, split:] = features.market[rows]
+    with np.errstate(over="ignore"):  # beyond float32 is infinite, which a tree can judge
+        out[:, :split] = features.values[rows, columns]
+        out[:, split:] = features.market[rows]
     return out
 
 
@@ -200,39 +188,52 @@ def smooth(x: Array, time: IntArray, step_s: int) -> Array:
 
 
 def forecast(
-    model: AlphaModel,
+    models: Sequence[AlphaModel],
     features: Features,
     time: IntArray,
     regime: Array,
     bar_s: int,
+    share: ShareByRegime,
     *,
-    share: ShareByRegime = ShareByRegime(),
     in_sample: bool = False,
 ) -> Array:
     """Opinion x of every row, (R, N) in [-3, 3]; NaN where it cannot be judged or may have been trained on.
 
+    models     in the order of their training; each row is judged by the newest that is valid then
     features   R rows, of which the first 48 h only lead in (the caller cuts them), unless they are the panel's first
     time       (R,) UTC s of the bars' closes · regime (R, 6) probabilities · bar_s  s
-    in_sample  show training rows too: such a back-test must say IN-SAMPLE
+    in_sample  the first model judges training rows too: such a back-test must say IN-SAMPLE
     """
-    first = 0 if in_sample else int(np.searchsorted(time, model.valid_from(bar_s)))
-    out = np.full(features.values.shape[:2], np.nan)
-    if first < len(time):
-        cut = Features(features.names, features.values[first:], features.market_names, features.market[first:])
-        out[first:] = combine(predict(model.boosters, cut), share.expected(regime[first:]), time[first:], bar_s)
+    begins = [int(np.searchsorted(time, model.valid_from(bar_s))) for model in models]
+    first = 0 if in_sample else begins[0]
+    ends = [*begins[1:], len(time)]
+    horizons = models[0].boosters
+    raw = {h: np.full((len(time), features.values.shape[1]), np.nan) for h in horizons}
+    for model, begin, end in zip(models, [first, *begins[1:]], ends, strict=True):
+        for h, rows in predict(model.boosters, _cut(features, begin, end)).items():
+            raw[h][begin:end] = rows
+    out = np.full(raw[min(horizons)].shape, np.nan)
+    mixed = {h: rows[first:] for h, rows in raw.items()}
+    out[first:] = combine(mixed, share.expected(regime[first:]), time[first:], bar_s)
     return out
 
 
-def opinion(model: AlphaModel, x: Array, time: int, bar_s: int, *, in_sample: bool = False) -> Opinion:
+def _cut(features: Features, begin: int, end: int) -> Features:
+    return Features(features.names, features.values[begin:end], features.market_names, features.market[begin:end])
+
+
+def opinion(models: Sequence[AlphaModel], x: Array, time: int, bar_s: int, *, in_sample: bool = False) -> Opinion:
     """What a decision at `time` (UTC s) is told: x (N,), the strength left to it, and its health."""
+    valid = [model for model in models if model.valid_from(bar_s) <= time]
+    model = valid[-1] if valid else models[0]
     fresh = model.freshness(time)
     known, said = Health.OK, ""
     if fresh < 1.0:
         known = Health.OK if fresh > 0.0 else Health.EXPIRED
         said = f"expired at {iso(model.expires)}" + (f", {fresh:.0%} of its weight is left" if fresh > 0.0 else "")
-    elif time < model.valid_from(bar_s) and in_sample:
-        said = f"IN-SAMPLE: trained on what is shown here, until {iso(model.train_end)}"
-    elif time < model.valid_from(bar_s):
+    elif not valid and in_sample:
+        said = f"{IN_SAMPLE}: trained on what is shown here, until {iso(model.train_end)}"
+    elif not valid:
         known, said = Health.MISSING, f"trained on what is shown here, until {iso(model.train_end)}"
     return Opinion(KIND, x, known, model.strength * fresh, f"{model.version} {model.digest[:12]}", said)
 

@@ -23,6 +23,7 @@ PRIOR_STRENGTH = 0.002
 """b0: expected 24 h return per sigma that is believed of an opinion without evidence. Declared, not measured."""
 
 Weight = Annotated[float, Ge(0), Le(5)]
+Share = Annotated[float, Ge(0), Le(1)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,20 @@ class WeightByRegime:
 
 
 @dataclass(frozen=True, slots=True)
+class ShareByRegime:
+    """Part of the short horizon in the mix, in each regime."""
+
+    trend: Annotated[Share, Key("part of the 6 h forecast while the market trends up", "fraction")] = 0.25
+    chop: Annotated[Share, Key("part of the 6 h forecast while it goes sideways", "fraction")] = 0.25
+    down: Annotated[Share, Key("part of the 6 h forecast while it falls", "fraction")] = 0.25
+
+    def expected(self, regime: Array) -> Array:
+        """(R,) part under regime probabilities (R, 6), of which the first three are directions."""
+        out: Array = self.trend * regime[:, 0] + self.chop * regime[:, 1] + self.down * regime[:, 2]
+        return out
+
+
+@dataclass(frozen=True, slots=True)
 class OpinionSettings:
     """Which opinions are wanted and how much they weigh. One that is wanted and absent is said to be missing."""
 
@@ -47,6 +62,12 @@ class OpinionSettings:
     edge: Annotated[bool, Key("Kalshi prediction-market edge")] = True
     rule: Annotated[bool, Key("low volatility and 7-day return, only while no alpha is fitted")] = True
     alpha_weight: Annotated[WeightByRegime, Key("weight of alpha")] = WeightByRegime()
+    alpha_short: Annotated[ShareByRegime, Key("part of alpha's 6 h forecast; the rest is its 24 h forecast")] = (
+        ShareByRegime()
+    )
+    alpha_in_sample: Annotated[bool, Key("let alpha judge bars it was trained on; every verdict says IN-SAMPLE")] = (
+        False
+    )
     policy_weight: Annotated[WeightByRegime, Key("weight of the policy")] = WeightByRegime()
     edge_weight: Annotated[WeightByRegime, Key("weight of the edge")] = WeightByRegime()
     rule_weight: Annotated[WeightByRegime, Key("weight of the rule")] = WeightByRegime()

@@ -16,9 +16,9 @@ ABSENT = {
 }
 
 
-def absent(name: str, size: int, *, wanted: bool) -> Opinion:
+def absent(name: str, size: int, *, wanted: bool, why: str = "") -> Opinion:
     """An opinion of `size` assets that says nothing: x is NaN (N,), health tells why."""
-    health, reason = (Health.MISSING, ABSENT[name]) if wanted else (Health.OFF, "switched off in config")
+    health, reason = (Health.MISSING, why or ABSENT[name]) if wanted else (Health.OFF, "switched off in config")
     return Opinion(name, np.full(size, np.nan), health, reason=reason)
 
 

@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evenkeel.market import features, quality
-from evenkeel.signals import opinions, regime
+from evenkeel.signals import alpha, opinions, regime
+from evenkeel.signals import rule as rules
 from evenkeel.signals.blend import PRIOR_STRENGTH, OpinionSettings
-from evenkeel.signals.rule import VERSION, WINDOW_H, rule
-from evenkeel.types import Array, BoolArray, Brain, Health, Opinion, Panel, View, frozen
+from evenkeel.types import Array, BoolArray, Brain, Health, IntArray, Opinion, Panel, View, frozen
 from evenkeel.units import DAY_S, HOUR_S
 
 COVARIANCE_H = 720
@@ -36,7 +36,8 @@ class Signals:
     """All rows from `first` on (R = T - first); the panel-wide arrays keep all T rows for look-back.
 
     price, age, low, high (T, N) · fault (T, N) int8 · ready (R, N) · vol, atr, liquidity, rule (R, N)
-    regime (R, 6) · features as computed by market.features · logs (T, N) log of `price`
+    alpha (R, N), None where no model is there and wanted · regime (R, 6) · features as computed by market.features
+    logs (T, N) log of `price`
     """
 
     panel: Panel
@@ -49,9 +50,11 @@ class Signals:
     high: Array
     ready: BoolArray
     rule: Array
+    alpha: Array | None
     regime: Array
     features: features.Features
     settings: SignalSettings
+    brain: Brain
 
     def row(self, time: int) -> int:
         """Index of the newest row closed at or before `time`; -1 if there is none."""
@@ -87,7 +90,7 @@ class Signals:
             liquidity=np.exp(self._feature("liq", i)),
             ready=self.ready[i],
             regime=self.regime[i],
-            opinions=self._opinions(i),
+            opinions=self._opinions(i, time),
             logs=self.logs[t % hour + max(0, t - t % hour - COVARIANCE_H * hour) : t + 1 : hour],
             feature_names=self.features.names,
             features=self.features.values[i],
@@ -107,13 +110,19 @@ class Signals:
         low, high = self.low[start : t + 1], self.high[start : t + 1]
         return np.fmin.reduce(low, axis=0), np.fmax.reduce(high, axis=0)
 
-    def _opinions(self, i: int) -> tuple[Opinion, ...]:
-        size = len(self.panel.assets)
-        alpha = opinions.absent("alpha", size, wanted=self.settings.opinions.alpha)
-        edge = opinions.absent("edge", size, wanted=self.settings.opinions.edge)
-        stands_in = self.settings.opinions.rule and alpha.health is not Health.OK
-        health = Health.OK if stands_in else Health.OFF
-        return alpha, edge, Opinion("rule", self.rule[i], health, PRIOR_STRENGTH, VERSION, "stands in for alpha")
+    def _opinions(self, i: int, time: int) -> tuple[Opinion, ...]:
+        wanted, size = self.settings.opinions, len(self.panel.assets)
+        edge = opinions.absent("edge", size, wanted=wanted.edge)
+        fitted = self._alpha(i, time)
+        health = Health.OK if wanted.rule and fitted.health is not Health.OK else Health.OFF
+        stand_in = Opinion("rule", self.rule[i], health, PRIOR_STRENGTH, rules.VERSION, "stands in for alpha")
+        return fitted, edge, stand_in
+
+    def _alpha(self, i: int, time: int) -> Opinion:
+        wanted, size = self.settings.opinions, len(self.panel.assets)
+        if self.alpha is None:
+            return opinions.absent("alpha", size, wanted=wanted.alpha, why=self.brain.without.get("alpha", ""))
+        return alpha.opinion(self.brain.alpha, self.alpha[i], time, self.panel.bar_s, in_sample=wanted.alpha_in_sample)
 
 
 def compute(panel: Panel, brain: Brain, settings: SignalSettings, first: int = 0) -> Signals:
@@ -121,12 +130,12 @@ def compute(panel: Panel, brain: Brain, settings: SignalSettings, first: int = 0
 
     Raises DataError when the benchmark is not in the panel.
     """
-    _ = brain  # a fitted alpha is asked here; none can be loaded yet
     fault = quality.codes(panel, settings.quality)
     price, age = quality.carried(panel, fault)
-    lead = min(first, WINDOW_H * HOUR_S // panel.bar_s)
+    lead = min(first, max(rules.WINDOW_H, alpha.WINDOW_H) * HOUR_S // panel.bar_s)
     wide = features.compute(panel, benchmark=settings.benchmark, first_row=first - lead)
     block = replace(wide, values=wide.values[lead:], market=wide.market[lead:])
+    likely = _regime(wide, settings.regime)
     good = fault == quality.Fault.OK
     with np.errstate(invalid="ignore", divide="ignore"):
         logs = np.log(price)
@@ -140,14 +149,36 @@ def compute(panel: Panel, brain: Brain, settings: SignalSettings, first: int = 0
         low=np.where(good, panel.low, np.nan),
         high=np.where(good, panel.high, np.nan),
         ready=_ready(panel, block, first, settings.opinions.min_history_days),
-        rule=rule(wide.column("vol"), wide.column("r_168"), panel.bar_s)[lead:],
-        regime=_regime(block, settings.regime),
+        rule=frozen(rules.rule(wide.column("vol"), wide.column("r_168"), panel.bar_s)[lead:]),
+        alpha=_alpha(brain, wide, panel.time[first - lead :], likely, panel.bar_s, settings.opinions, lead),
+        regime=frozen(likely[lead:]),
         features=block,
         settings=settings,
+        brain=brain,
     )
-    for array in (signals.low, signals.high, signals.ready, signals.rule, signals.regime):
+    for array in (signals.low, signals.high, signals.ready):
         array.flags.writeable = False
     return signals
+
+
+def _alpha(
+    brain: Brain,
+    wide: features.Features,
+    time: IntArray,
+    likely: Array,
+    bar_s: int,
+    wanted: OpinionSettings,
+    lead: int,
+) -> Array | None:
+    """What the fitted models expect, (R, N), after `lead` rows that are only read."""
+    if not (brain.alpha and wanted.alpha):
+        return None
+    skip = lead - min(lead, alpha.WINDOW_H * HOUR_S // bar_s)
+    cut = replace(wide, values=wide.values[skip:], market=wide.market[skip:])
+    mix, shown = wanted.alpha_short, wanted.alpha_in_sample
+    return frozen(
+        alpha.forecast(brain.alpha, cut, time[skip:], likely[skip:], bar_s, mix, in_sample=shown)[lead - skip :]
+    )
 
 
 def _ready(panel: Panel, block: features.Features, first: int, min_history_days: float) -> BoolArray:
