@@ -5,8 +5,8 @@ import pytest
 
 from evenkeel.market.panel import panel
 from evenkeel.research import dataset
+from evenkeel.research.fitting import TrainSettings
 from evenkeel.research.search import Backend
-from evenkeel.research.train_alpha import TrainSettings
 
 START = 1_735_689_600
 """2025-01-01T00:00:00Z."""

@@ -9,9 +9,10 @@ import pytest
 from evenkeel.errors import ArtifactError, DataError, NotReadyError
 from evenkeel.market import panel as panels
 from evenkeel.research import search
+from evenkeel.research.fitting import FIRST, TrainSettings, judge, plan_folds, task_of
 from evenkeel.research.search import Backend, Range
 from evenkeel.research.tracking import Tracker, TrackingSettings
-from evenkeel.research.train_alpha import FIRST, TrainSettings, judge, plan_folds, task_of, train
+from evenkeel.research.train_alpha import train
 
 pytest.importorskip("optuna", reason="training needs optuna of the [train] extra")
 
