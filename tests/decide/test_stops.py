@@ -149,7 +149,7 @@ def test_a_stop_fills_at_the_worse_of_its_level_and_the_next_price(following, ex
     _, fired = stops(shown(89.0, 100.0), book())
     order = decide(shown(89.0, 100.0), book(), Brain(), RULES, Slot(SlotKind.RISK, T)).orders[0]
     venue = world.venue(Tape(following), capital=90_000)
-    venue._db.execute("insert into balances values ('BTC', '100')")
+    venue.vault.put("BTC", Decimal(100))
 
     fill = venue.send(order, T).fills[0]
 

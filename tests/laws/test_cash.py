@@ -33,8 +33,7 @@ class Told:
 
 def deposit(broker, usd):
     """Somebody moves money in or out."""
-    cash = broker._balance("USD") + usd
-    broker._db.execute("update balances set quantity = ? where asset = 'USD'", (str(cash),))
+    broker.vault.put("USD", broker.vault.cash() + usd)
 
 
 def audit(seed, days, kind=PaperVenue, capital=100_000, flows=None):

@@ -37,9 +37,11 @@ def order(quantity, asset="BTC", number=0, stop=None):
     return Order(f"reb1-{asset}-{number}", "s", number, asset, Decimal(quantity), "TARGET", stop=stop)
 
 
-@pytest.fixture
-def venue():
-    opened = PaperVenue(None, TAPE, PAIRS, COSTS, Decimal(100_000))
+@pytest.fixture(params=["memory", "file"])
+def venue(request, tmp_path):
+    """The account in memory and in its file: they answer alike."""
+    path = tmp_path / "paper.db" if request.param == "file" else None
+    opened = PaperVenue(path, TAPE, PAIRS, COSTS, Decimal(100_000))
     yield opened
     opened.close()
 
@@ -139,6 +141,15 @@ def test_a_stop_never_fills_better_than_its_level(venue, level, start):
     assert float(fill.price) == pytest.approx(start * (1 - 1e-4 - 0.015 * (start / 1e9) ** 0.5), abs=0.01)
 
 
+def test_an_exact_venue_takes_prices_and_amounts_as_they_come():
+    """No precision and no minimum, for comparisons with engines that have none; the fee is charged all the same."""
+    free = CostSettings(half_spread=BpsByTier(0, 0, 0), impact=BpsByTier(0, 0, 0))
+    venue = PaperVenue(None, Tape(BTC=(50_000.123456789, 1e9)), PAIRS, free, Decimal(100_000), exact=True)
+    fill = venue.send(order("0.0000123456789"), NOW).fills[0]
+
+    assert (str(fill.quantity), str(fill.price), str(fill.fee)) == ("0.0000123456789", "50000.123456789", "0.00061729")
+
+
 def test_an_account_is_what_it_was_after_it_is_opened_again(tmp_path):
     path = tmp_path / "paper.db"
     first = PaperVenue(path, TAPE, PAIRS, COSTS, Decimal(100_000))
@@ -158,24 +169,26 @@ def test_an_account_is_what_it_was_after_it_is_opened_again(tmp_path):
 def test_a_failing_database_is_an_unknown_answer_and_moves_nothing(tmp_path):
     """Half of a transaction is no transaction, and the next order finds the door open."""
     venue = PaperVenue(tmp_path / "paper.db", TAPE, PAIRS, COSTS, Decimal(100_000))
-    venue._db.execute("create trigger full before insert on balances begin select raise(fail, 'disk is full'); end")
+    venue.vault.db.execute(
+        "create trigger full before insert on balances begin select raise(fail, 'disk is full'); end"
+    )
 
     with pytest.raises(VenueUnknownError, match="disk is full"):
         venue.send(order("1"), NOW)
     assert venue.find(order("1"), NOW) is None
     assert venue.holdings(NOW).cash == Decimal(100_000)
 
-    venue._db.execute("drop trigger full")
+    venue.vault.db.execute("drop trigger full")
     assert venue.send(order("1"), NOW).status is IntentStatus.FILLED
     venue.close()
 
 
-def test_a_closed_database_is_an_unknown_answer():
-    venue = PaperVenue(None, TAPE, PAIRS, COSTS, Decimal(1))
+def test_a_closed_database_is_an_unknown_answer(tmp_path):
+    venue = PaperVenue(tmp_path / "paper.db", TAPE, PAIRS, COSTS, Decimal(1))
     venue.close()
 
     for ask in (lambda: venue.holdings(NOW), lambda: venue.find(order("1"), NOW), lambda: venue.fills(0)):
         with pytest.raises(VenueUnknownError):
             ask()
     with pytest.raises(sqlite3.ProgrammingError):
-        venue._db.execute("select 1")
+        venue.vault.db.execute("select 1")
