@@ -152,7 +152,7 @@ def task_of(data: Dataset, horizon_h: int, plan: tuple[Fold, ...], settings: Tra
 
 def judge(task: Task, params: Params) -> TrialResult:
     """All folds of one trial: pure, one thread."""
-    results = tuple(_judge_fold(task, params, fold) for fold in task.folds)
+    results = tuple(judge_fold(task, params, fold) for fold in task.folds)
     scores = [getattr(result.found, task.objective) for result in results]
     return TrialResult(float(np.mean(scores)), results)
 
@@ -238,7 +238,8 @@ def _judging(data: Dataset, horizon_h: int, plan: Sequence[Fold]) -> Judging:
     )
 
 
-def _judge_fold(task: Task, params: Params, fold: Fold) -> FoldResult:
+def judge_fold(task: Task, params: Params, fold: Fold) -> FoldResult:
+    """Fit before a fold's test and judge on it: pure, one thread. Raises NotReadyError for too few rows."""
     fit_until, stop_from = folds.inner(fold, task.gap_s)
     trained = fold.train(task.row_time)
     folds.require_purged(fold, task.row_time[trained], task.gap_s)

@@ -24,7 +24,7 @@ import numpy as np
 from evenkeel import artifacts
 from evenkeel.artifacts import Bundle
 from evenkeel.research import bundle as bundles
-from evenkeel.research import dataset, evidence, fitting, folds, search
+from evenkeel.research import dataset, evidence, fitting, folds, search, walkforward
 from evenkeel.research.bundle import Fitted
 from evenkeel.research.dataset import Dataset
 from evenkeel.research.evidence import Evidence
@@ -33,8 +33,7 @@ from evenkeel.research.folds import Fold
 from evenkeel.research.search import Backend, Trial
 from evenkeel.research.tracking import Tracker
 from evenkeel.signals import alpha
-from evenkeel.signals.blend import ShareByRegime
-from evenkeel.types import Array, Panel
+from evenkeel.types import Panel
 from evenkeel.units import DAY_S
 
 MIN_EVIDENCE_DAYS = 60
@@ -148,10 +147,10 @@ def _proofs(
     data: Dataset, also: Sequence[Panel], horizons: Mapping[int, Fitted], settings: TrainSettings
 ) -> dict[int, Evidence]:
     """Bar s -> evidence out of sample; another bar only where it covers enough days."""
-    proofs = {data.bar_s: _mixed(data, {h: _out_of_sample(data, one) for h, one in horizons.items()})}
+    proofs = {data.bar_s: _evidence(data, horizons)}
     for other in also:
         unlike = _build(other, settings)
-        found = _mixed(unlike, {h: _out_of_sample(unlike, one) for h, one in horizons.items()})
+        found = _evidence(unlike, horizons)
         if unlike.bar_s not in proofs and found.decisions * unlike.step_s >= MIN_EVIDENCE_DAYS * DAY_S:
             proofs[unlike.bar_s] = found
     return proofs
@@ -196,18 +195,12 @@ def _search(
     return _Searched(task, search.best(trials), trials)
 
 
-def _out_of_sample(data: Dataset, one: Fitted) -> Array:
-    """(D, N) each fold's model on its own test; NaN elsewhere."""
-    out = np.full(data.member.shape, np.nan)
-    for fold, result in zip(one.task.folds, one.best.result.folds, strict=True):
-        cells = data.member & fold.test(data.time)[:, None]
-        if cells.any():
-            out[cells] = alpha.scores(alpha.booster(result.text), data.x[cells])
-    return out
-
-
-def _mixed(data: Dataset, predicted: Mapping[int, Array]) -> Evidence:
-    """Evidence of the opinion as it is served: mixed by regime, smoothed, against the longest horizon."""
-    longest = max(predicted)
-    x = alpha.combine(predicted, ShareByRegime().expected(data.regime), data.time, data.step_s)
+def _evidence(data: Dataset, horizons: Mapping[int, Fitted]) -> Evidence:
+    """What the folds' models say on their tests, as it is served: mixed, smoothed, against the longest horizon."""
+    longest = max(horizons)
+    predicted = {
+        h: walkforward.out_of_sample(data, one.task.folds, [fold.text for fold in one.best.result.folds])
+        for h, one in horizons.items()
+    }
+    x = walkforward.mixed(data, predicted)
     return evidence.measure(x, data.returns[longest], data.vol, evidence.lags_of(longest, data.step_s))
