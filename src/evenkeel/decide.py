@@ -142,15 +142,19 @@ def _allocate(
     """Raw weights; with `prefer`, over exactly that hold set (the base of the same assets, without opinions)."""
     holds = facts.held > 0
     eligible = (view.ready | holds) & (view.fault == 0) & ~facts.cooling
+    eligible = eligible if prefer is None else eligible & prefer
+    frozen = facts.frozen | (holds & ~facts.cooling & ~np.isfinite(view.vol))
+    if rules.allocate.method == "direct":
+        return allocate.direct_weights(view.wanted, facts.tier, eligible, facts.held, frozen, label, rules.allocate)
     return allocate.raw_weights(
         score,
         view.vol,
         view.liquidity,
         view.assets,
         facts.tier,
-        eligible if prefer is None else eligible & prefer,
+        eligible,
         facts.held,
-        facts.frozen | (holds & ~facts.cooling & ~np.isfinite(view.vol)),
+        frozen,
         label,
         rules.allocate,
     )
@@ -300,7 +304,9 @@ def _highs(positions: Mapping[str, Position], view: View, facts: Facts) -> dict[
 
 
 def _entry_atr(view: View, settings: OverlaySettings, sent: Sequence[Order]) -> dict[str, float]:
-    """Distance of the entry stop in USD for every asset that is bought; an unknown ATR sets none."""
+    """Distance of the entry stop in USD for every asset that is bought; an unknown ATR sets none, nor do exits off."""
+    if not settings.exits:
+        return {}
     distance = settings.atr_multiple * view.atr * view.price
     bought = {order.asset for order in sent if order.quantity > 0}
     return {a: float(d) for a, d in zip(view.assets, distance, strict=True) if a in bought and np.isfinite(d)}

@@ -417,6 +417,7 @@ class View:
     low, high  (N,) range of believed prices after `since`; NaN = nothing new
     vol        (N,) annualised · atr (N,) fraction of price · liquidity (N,) USD a day; NaN = unknown
     ready      (N,) listed long enough to be opened · regime (6,) probabilities, see signals.regime
+    wanted     (N,) weights that a strategy wants, for `allocate.method: direct`; NaN = no wish
     logs       (H + 1, N) log prices, hourly, oldest first, for the 30-day covariance
     features   (N, F) and market (G,), named
     """
@@ -438,6 +439,7 @@ class View:
     ready: BoolArray
     regime: Array
     opinions: tuple[Opinion, ...]
+    wanted: Array
     logs: Array
     feature_names: tuple[str, ...]
     features: Array

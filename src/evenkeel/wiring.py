@@ -316,7 +316,7 @@ def paper(config: Config, tape: Tape, pairs: Sequence[Pair], path: Path | None) 
 
 def signal_settings(config: Config) -> SignalSettings:
     """What signals are computed with."""
-    return SignalSettings(config.opinions, config.regime, config.quality, BENCHMARK)
+    return SignalSettings(config.opinions, config.regime, config.quality, BENCHMARK, config.strategy, config.seed)
 
 
 def _signals(panel: Panel, brain: Brain, config: Config, start: int) -> Signals:

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from evenkeel.config import Loaded
     from evenkeel.service.runner import Runner
 
+StrategyName = Annotated[
+    str | None, typer.Option("--strategy", help="rebalancer, or a baseline such as buy_and_hold or low_vol.")
+]
 When = Annotated[str | None, typer.Option(help="UTC date or time, such as 2025-07-01.")]
 
 
@@ -35,6 +38,7 @@ def register(app: typer.Typer) -> None:
 def run(
     context: typer.Context,
     config: ConfigFile = None,
+    strategy: StrategyName = None,
     once: Annotated[SlotKind | None, typer.Option(help="Run one slot of this kind now, then stop.")] = None,
     until: When = None,
     orders_out: Annotated[
@@ -45,7 +49,7 @@ def run(
 ) -> None:
     """Run the rebalancer: on the real clock until stopped, or over past bars with a virtual one."""
     made: Context = context.obj
-    loaded = settings(made, config, overrides or [])
+    loaded = settings(made, config, [*_strategy(strategy), *(overrides or [])])
     if loaded.config.clock.kind == "real":
         if until is not None or orders_out is not None:
             raise UsageError("--until and --orders-out belong to a virtual clock: leave them out, or set clock.kind")
@@ -70,6 +74,8 @@ def backtest(
     start: Annotated[str | None, typer.Option("--from", help="First day, such as 2025-07-01.")] = None,
     end: Annotated[str | None, typer.Option("--to", help="Day after the last.")] = None,
     config: ConfigFile = None,
+    strategy: StrategyName = None,
+    universe: Annotated[str | None, typer.Option(help="Coins such as BTC,ETH, or a file of pairs (.yaml).")] = None,
     capital: Annotated[float | None, typer.Option(help="Starting cash in USD.")] = None,
     orders_out: Annotated[
         Path | None, typer.Option(help="Write every order sent, one line each, to this file.")
@@ -82,6 +88,7 @@ def backtest(
     _writable(orders_out)
     given = [f"clock.from={start}"] * bool(start) + [f"clock.to={end}"] * bool(end)
     given += [f"venue.capital={capital}"] * (capital is not None)
+    given += [*_strategy(strategy), *_universe(universe)]
     loaded = settings(made, config or Path("config/replay.yaml"), [*given, *(overrides or [])])
     from evenkeel import wiring
     from evenkeel.engine import slots
@@ -102,6 +109,19 @@ def backtest(
         emit(document)
     else:
         summary.show(document, made.home)
+
+
+def _strategy(name: str | None) -> list[str]:
+    return [] if name is None else [f"strategy={name}"]
+
+
+def _universe(text: str | None) -> list[str]:
+    """A file of pairs, or the coins to keep of the one that is configured."""
+    if text is None:
+        return []
+    if text.endswith((".yaml", ".yml")):
+        return [f"universe.file={text}"]
+    return [f"universe.only=[{text}]"]
 
 
 def _moment(text: str | None) -> int | None:

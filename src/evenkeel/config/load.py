@@ -1,6 +1,7 @@
 """Layers -> one validated, frozen `Config`, and where each value came from.
 
-Defaults < file < environment < `--set`. Walks the layers; `values.build` judges them.
+Defaults < file < environment < `--set`; the settings that a strategy brings lie right under the layer that names it.
+Walks the layers; `values.build` judges them.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Any
 from evenkeel.config.explain import digest
 from evenkeel.config.files import find, parse_yaml, read_yaml
 from evenkeel.config.sections import Config
+from evenkeel.config.strategies import PRESETS
 from evenkeel.config.values import build
 from evenkeel.errors import ConfigError
 
@@ -35,22 +37,43 @@ def load(path: Path | None, *, environ: Mapping[str, str], overrides: Sequence[s
     overrides  `section.key=value`, the value in YAML
     Raises ConfigError with one sentence: where, key, value, range, what to do.
     """
-    tree: dict[str, Any] = {}
-    sources: dict[str, str] = {}
     if path is None and (home / "config" / "config.yaml").is_file():
         path = home / "config" / "config.yaml"
-    if path is not None:
-        _merge(tree, _mapping_in(find(path, home)), str(path), sources)
-    for name in sorted(name for name in environ if name.startswith(ENVIRONMENT)):
-        keys = name.removeprefix(ENVIRONMENT).lower().split("__")
-        _merge(tree, _nested(keys, parse_yaml(environ[name], name)), name, sources)
-    for text in overrides:
-        key, equals, value = text.partition("=")
-        if not equals or not key.strip():
-            raise ConfigError(f"--set {text}: no key=value: write it like --set clock.speed=0")
-        _merge(tree, _nested(key.strip().split("."), parse_yaml(value, f"--set {key}")), "--set", sources)
+    layers = [
+        [] if path is None else [(str(path), _mapping_in(find(path, home)))],
+        [_variable(name, environ[name]) for name in sorted(environ) if name.startswith(ENVIRONMENT)],
+        [_override(text) for text in overrides],
+    ]
+    tree: dict[str, Any] = {}
+    sources: dict[str, str] = {}
+    for where, entries in _with_strategy(layers):
+        _merge(tree, entries, where, sources)
     config = build(Config(), tree, sources)
     return Loaded(config, digest(config), sources)
+
+
+_Entry = tuple[str, Mapping[str, Any]]
+"""Where settings come from, and they themselves."""
+
+
+def _with_strategy(layers: Sequence[Sequence[_Entry]]) -> list[_Entry]:
+    """The entries in their order; before the last layer that names a strategy, the settings that this one brings."""
+    named = [(i, own["strategy"]) for i, layer in enumerate(layers) for _, own in layer if "strategy" in own]
+    level, strategy = named[-1] if named else (0, "")
+    preset = PRESETS.get(strategy, {}) if isinstance(strategy, str) else {}
+    brought = [(f"strategy {strategy}", preset)] if preset else []
+    return [entry for i, layer in enumerate(layers) for entry in (*(brought if i == level else []), *layer)]
+
+
+def _variable(name: str, text: str) -> _Entry:
+    return name, _nested(name.removeprefix(ENVIRONMENT).lower().split("__"), parse_yaml(text, name))
+
+
+def _override(text: str) -> _Entry:
+    key, equals, value = text.partition("=")
+    if not equals or not key.strip():
+        raise ConfigError(f"--set {text}: no key=value: write it like --set clock.speed=0")
+    return "--set", _nested(key.strip().split("."), parse_yaml(value, f"--set {key}"))
 
 
 def _mapping_in(path: Path) -> Mapping[str, Any]:

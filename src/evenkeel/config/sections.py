@@ -18,6 +18,7 @@ from typing import Annotated, Literal
 
 from annotated_types import Ge, Gt, Le, MinLen
 
+from evenkeel.config.strategies import OPINIONS, contradiction
 from evenkeel.market.quality import QualitySettings
 from evenkeel.market.synthetic import SyntheticSettings
 from evenkeel.portfolio.allocate import AllocateSettings
@@ -26,6 +27,7 @@ from evenkeel.portfolio.orders import OrderSettings
 from evenkeel.portfolio.overlay import OverlaySettings
 from evenkeel.signals.blend import OpinionSettings
 from evenkeel.signals.regime import RegimeSettings
+from evenkeel.signals.strategies import Name
 from evenkeel.units import DAY_S, HOUR_S, Key, duration
 
 
@@ -145,6 +147,9 @@ class Config:
         bool, Key("true = no order leaves this computer and no secret is read; false also needs keys and EVENKEEL_LIVE")
     ] = True
     seed: Annotated[int, Ge(0), Le(2**32 - 1), Key("seed of everything random (embedded market, models)")] = 7
+    strategy: Annotated[
+        Name, Key("what decides: the rebalancer, or a baseline with the settings that it brings (docs: strategies.md)")
+    ] = "rebalancer"
     clock: Clock = Clock()
     feed: Feed = Feed()
     history: History = History()
@@ -160,6 +165,12 @@ class Config:
     costs: CostSettings = CostSettings()
     synthetic: SyntheticSettings = SyntheticSettings()
     logging: Logging = Logging()
+
+    def __post_init__(self) -> None:
+        """A strategy that is no blend of opinions stands alone."""
+        on = {name: bool(getattr(self.opinions, name)) for name in OPINIONS}
+        if wrong := contradiction(self.strategy, self.allocate.method, on):
+            raise ValueError(wrong)
 
 
 UNDECIDING = ("clock.speed", "logging")

@@ -146,7 +146,8 @@ def _require(held: bool, raw: Any, hint: Hint, path: str, sources: Mapping[str, 
 def _refusal(raw: Any, hint: Hint, path: str, sources: Mapping[str, str]) -> ConfigError:
     wanted, allowed = type_words(hint), range_words(hint)
     if get_origin(hint.base) is Literal:
-        wanted, allowed = allowed + (", or null" if hint.optional else ""), ""
+        near = difflib.get_close_matches(str(raw), map(str, get_args(hint.base)), n=1)
+        wanted, allowed = allowed + (", or null" if hint.optional else ""), "".join(f"did you mean {x}?" for x in near)
     elif is_dataclass(hint.base):
         allowed = "known here: " + ", ".join(keys_of(hint.base))
     elif wanted not in ("true or false", "text"):

@@ -1,13 +1,14 @@
 """Which assets to hold and how much of each, before any risk rule.
 
 Scores and volatility in, raw weights out: top-k by regime with hysteresis, weight ~ exp(score)/vol, water-filled under
-tier caps. The one law: permuting assets permutes weights, and no weight exceeds its cap (design section 10, Allocate).
+tier caps; or weights that somebody wants, cut to the same caps. The one law: permuting assets permutes weights, and no
+weight exceeds its cap (design section 10, Allocate).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal
 
 import numpy as np
 from annotated_types import Ge, Gt, Le
@@ -57,6 +58,10 @@ class GrossByRegime:
 class AllocateSettings:
     """How raw weights are made."""
 
+    method: Annotated[
+        Literal["scores", "direct"],
+        Key("scores = the best k by score, inverse-volatility; direct = the weights that a strategy wants"),
+    ] = "scores"
     k: CountByRegime = CountByRegime()
     gross: GrossByRegime = GrossByRegime()
     caps: TierCaps = TierCaps()
@@ -162,3 +167,33 @@ def raw_weights(
     budget = getattr(settings.gross, regime) - settings.cash_buffer - reserved.sum()
     room = max(0.0, settings.caps.tier3_sleeve - reserved[sleeve].sum())
     return water_fill(budget, a, settings.caps.of(tier), sleeve, room) + reserved
+
+
+def direct_weights(
+    wanted: Array,
+    tier: IntArray,
+    eligible: BoolArray,
+    held: Array,
+    frozen: BoolArray,
+    regime: str,
+    settings: AllocateSettings,
+) -> Array:
+    """Raw weights (N,) >= 0 of somebody who wants weights: `wanted` clipped to the caps, then scaled into the budget.
+
+    wanted (N,) >= 0, NaN = no wish: such an asset keeps `held`, reserved out of gross and sleeve like a frozen one.
+    The others as in `raw_weights`. What a cap cuts off stays cash.
+    """
+    kept = frozen | ~np.isfinite(wanted)
+    reserved = np.where(kept, held, 0.0)
+    w = np.where(eligible & ~kept, np.minimum(wanted, settings.caps.of(tier)), 0.0)
+    sleeve = tier == 3
+    room = max(0.0, settings.caps.tier3_sleeve - reserved[sleeve].sum())
+    w = np.where(sleeve, _within(room, w, sleeve), w)
+    budget = getattr(settings.gross, regime) - settings.cash_buffer - reserved.sum()
+    return _within(max(0.0, budget), w, np.ones_like(sleeve)) + reserved
+
+
+def _within(room: float, w: Array, group: BoolArray) -> Array:
+    """Weights scaled so that those of the group sum to at most `room`."""
+    total = float(w[group].sum())
+    return w * (room / total) if total > room else w

@@ -39,6 +39,7 @@ class OverlaySettings:
         0.05
     )
     daily_loss_scale: Annotated[Fraction, Key("what remains of each weight once the daily loss is hit", "factor")] = 0.5
+    exits: Annotated[bool, Key("whether the ATR, trailing, max-loss and time stops close positions")] = True
     atr_multiple: Annotated[float, Gt(0), Le(100), Key("distance of the entry stop", "24 h mean hourly ATR")] = 8.0
     trailing: Annotated[float, Gt(0), Le(1), Key("fall from the highest price since entry that exits", "share")] = 0.12
     max_loss: Annotated[float, Gt(0), Le(1), Key("loss on a position's basis that exits", "share")] = 0.15
@@ -87,11 +88,12 @@ Rule = Callable[[Array, Facts, OverlaySettings], Array]
 
 def stop_levels(facts: Facts, settings: OverlaySettings) -> dict[str, Array]:
     """Price (N,) USD at which each exit fires; NaN = the rule does not apply."""
-    return {
+    levels = {
         "ATR_STOP": facts.stop,
         "TRAILING_STOP": facts.high * (1.0 - settings.trailing),
         "MAX_LOSS": facts.basis * (1.0 - settings.max_loss),
     }
+    return levels if settings.exits else {rule: np.full_like(level, np.nan) for rule, level in levels.items()}
 
 
 def _exit_below(rule: str) -> Rule:
@@ -111,6 +113,8 @@ def flatten(w: Array, facts: Facts, _: OverlaySettings) -> Array:
 
 def time_stop(w: Array, facts: Facts, settings: OverlaySettings) -> Array:
     """Close what is older than the limit and still below its basis."""
+    if not settings.exits:
+        return w
     age_days = (facts.time - facts.opened) / (24 * HOUR_S)
     with np.errstate(invalid="ignore"):
         spent = (facts.held > 0) & ~facts.frozen & (age_days > settings.max_hold_days) & (facts.price < facts.basis)

@@ -16,6 +16,7 @@ import numpy as np
 from annotated_types import Ge, Le
 
 from evenkeel.signals.regime import LABELS
+from evenkeel.signals.strategies import SCORES
 from evenkeel.types import Array, Health, Opinion
 from evenkeel.units import DAY_S, YEAR_S, Key
 
@@ -76,7 +77,9 @@ class OpinionSettings:
     )
 
     def weight(self, name: str, regime: Array) -> float:
-        """Weight of the named opinion under regime probabilities (6,)."""
+        """Weight of the named opinion under regime probabilities (6,); a strategy's score stands alone, at 1."""
+        if name in SCORES:
+            return 1.0
         by_regime: WeightByRegime = getattr(self, f"{name}_weight")
         return by_regime.expected(regime)
 

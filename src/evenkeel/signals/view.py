@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evenkeel.market import features, quality
-from evenkeel.signals import alpha, opinions, regime
+from evenkeel.signals import alpha, opinions, regime, strategies
 from evenkeel.signals import rule as rules
 from evenkeel.signals.blend import PRIOR_STRENGTH, OpinionSettings
 from evenkeel.types import Array, BoolArray, Brain, Health, IntArray, Opinion, Panel, View, frozen
@@ -29,6 +29,8 @@ class SignalSettings:
     regime: regime.RegimeSettings
     quality: quality.QualitySettings
     benchmark: str
+    strategy: str = strategies.OPINIONATED
+    seed: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +39,7 @@ class Signals:
 
     price, age, low, high (T, N) · fault (T, N) int8 · ready (R, N) · vol, atr, liquidity, rule (R, N)
     alpha (R, N), None where no model is there and wanted · regime (R, 6) · features as computed by market.features
-    logs (T, N) log of `price`
+    logs (T, N) log of `price` · score, wanted (R, N) of a strategy that has one, else None
     """
 
     panel: Panel
@@ -51,6 +53,8 @@ class Signals:
     ready: BoolArray
     rule: Array
     alpha: Array | None
+    score: Array | None
+    wanted: Array | None
     regime: Array
     features: features.Features
     settings: SignalSettings
@@ -91,6 +95,7 @@ class Signals:
             ready=self.ready[i],
             regime=self.regime[i],
             opinions=self._opinions(i, time),
+            wanted=np.full(len(age), np.nan) if self.wanted is None else self.wanted[i],
             logs=self.logs[t % hour + max(0, t - t % hour - COVARIANCE_H * hour) : t + 1 : hour],
             feature_names=self.features.names,
             features=self.features.values[i],
@@ -116,7 +121,11 @@ class Signals:
         fitted = self._alpha(i, time)
         health = Health.OK if wanted.rule and fitted.health is not Health.OK else Health.OFF
         stand_in = Opinion("rule", self.rule[i], health, PRIOR_STRENGTH, rules.VERSION, "stands in for alpha")
-        return fitted, edge, stand_in
+        if self.score is None:
+            return fitted, edge, stand_in
+        alone = "takes the place of all opinions"
+        own = Opinion(self.settings.strategy, self.score[i], Health.OK, PRIOR_STRENGTH, strategies.VERSION, alone)
+        return fitted, edge, stand_in, own
 
     def _alpha(self, i: int, time: int) -> Opinion:
         wanted, size = self.settings.opinions, len(self.panel.assets)
@@ -139,6 +148,18 @@ def compute(panel: Panel, brain: Brain, settings: SignalSettings, first: int = 0
     good = fault == quality.Fault.OK
     with np.errstate(invalid="ignore", divide="ignore"):
         logs = np.log(price)
+    ready = _ready(panel, block, first, settings.opinions.min_history_days)
+    seen = strategies.Seen(
+        assets=panel.assets,
+        time=panel.time[first:],
+        price=price,
+        vol=block.column("vol"),
+        r_168=block.column("r_168"),
+        ready=ready,
+        bar_s=panel.bar_s,
+        benchmark=settings.benchmark,
+        seed=settings.seed,
+    )
     signals = Signals(
         panel=panel,
         first=first,
@@ -148,9 +169,11 @@ def compute(panel: Panel, brain: Brain, settings: SignalSettings, first: int = 0
         logs=frozen(logs),
         low=np.where(good, panel.low, np.nan),
         high=np.where(good, panel.high, np.nan),
-        ready=_ready(panel, block, first, settings.opinions.min_history_days),
+        ready=ready,
         rule=frozen(rules.rule(wide.column("vol"), wide.column("r_168"), panel.bar_s)[lead:]),
         alpha=_alpha(brain, wide, panel.time[first - lead :], likely, panel.bar_s, settings.opinions, lead),
+        score=strategies.score(settings.strategy, seen),
+        wanted=strategies.wanted(settings.strategy, seen),
         regime=frozen(likely[lead:]),
         features=block,
         settings=settings,
