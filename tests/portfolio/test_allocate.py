@@ -1,15 +1,26 @@
 """Which assets are held and how much of each, against slow plain twins."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evenkeel.portfolio.allocate import AllocateSettings, attraction, choose, raw_weights, water_fill
+from evenkeel.portfolio.allocate import (
+    AllocateSettings,
+    TierCaps,
+    attraction,
+    choose,
+    direct_weights,
+    raw_weights,
+    water_fill,
+)
 
 ALL = np.ones(6, dtype=bool)
 NONE = ~ALL
 NAMES = tuple("ABCDEF")
+S = AllocateSettings()
 
 
 def poured(budget, a, cap, sleeve, sleeve_cap, drops=20_000):
@@ -121,3 +132,45 @@ def test_an_asset_that_is_frozen_beyond_the_budget_leaves_the_others_nothing():
     )  # fmt: skip
 
     np.testing.assert_allclose(w, [0.9, 0, 0, 0, 0, 0])
+
+
+def test_weights_wanted_are_clipped_to_the_caps_then_scaled_into_the_budget():
+    """Caps 0.15, 0.10, 0.05: the sleeve's 0.05 x 3 is scaled to 0.12, and all of it to gross less buffer."""
+    tier = np.array([1, 2, 3, 3, 3, 1])
+    nothing = np.zeros(6)
+    modest = direct_weights(np.array([0.5, 0.5, 0.5, 0.5, 0.5, 0.02]), tier, ALL, nothing, NONE, "trend", S)
+    most = direct_weights(np.ones(6), np.ones(6, dtype=np.int64), ALL, nothing, NONE, "down", S)
+
+    np.testing.assert_allclose(modest, [0.15, 0.10, 0.04, 0.04, 0.04, 0.02])
+    np.testing.assert_allclose(most, (S.gross.down - S.cash_buffer) / 6)
+
+
+def test_no_wish_and_frozen_keep_what_is_held_out_of_the_budget_and_the_ineligible_get_nothing():
+    """0.2 is kept without a wish and 0.3 is frozen: 0.45 is left of 0.95 for the one that wants more than that."""
+    wide = replace(S, caps=TierCaps(1.0, 1.0, 1.0, 1.0))
+    wanted = np.array([np.nan, 0.1, 0.9, 0.9, 0.0, np.nan])
+    held = np.array([0.2, 0.3, 0.0, 0.1, 0.1, 0.0])
+    frozen = np.array([0, 1, 0, 0, 0, 0], dtype=bool)
+    eligible = np.array([1, 1, 1, 0, 1, 1], dtype=bool)
+    w = direct_weights(wanted, np.ones(6, dtype=np.int64), eligible, held, frozen, "trend", wide)
+
+    np.testing.assert_allclose(w, [0.2, 0.3, 0.45, 0.0, 0.0, 0.0])
+
+
+@settings(max_examples=100)
+@given(seed=st.integers(0, 2**32))
+def test_weights_wanted_never_exceed_caps_wishes_or_budget(seed):
+    """Whatever is free; what is kept is kept to the bit."""
+    rng = np.random.default_rng(seed)
+    tier = rng.integers(1, 4, 6)
+    wanted = np.where(rng.random(6) < 0.2, np.nan, rng.uniform(0, 0.4, 6))
+    held, frozen, eligible = rng.uniform(0, 0.1, 6), rng.random(6) < 0.2, rng.random(6) < 0.8
+    w = direct_weights(wanted, tier, eligible, held, frozen, "trend", S)
+    kept = frozen | np.isnan(wanted)
+    free = ~kept
+
+    assert (w[kept] == held[kept]).all()
+    assert (w[free] <= np.minimum(wanted, S.caps.of(tier))[free]).all()
+    assert (w[free & ~eligible] == 0).all()
+    assert w[tier == 3].sum() <= max(S.caps.tier3_sleeve, held[kept & (tier == 3)].sum()) + 1e-12
+    assert w.sum() <= max(S.gross.trend - S.cash_buffer, held[kept].sum()) + 1e-12

@@ -39,6 +39,19 @@ def test_a_stop_fires_where_the_range_touches_its_level(low, rules):
     np.testing.assert_allclose(w[1:], facts.held[1:])
 
 
+def test_without_exits_no_stop_fires_but_a_person_may_still_close_everything():
+    off = OverlaySettings(exits=False)
+    old = np.full(3, world.START - 400 * world.DAY)
+    facts = world.facts(low=np.full(3, 1.0), stop=np.full(3, 91.0), opened=old, price=np.full(3, 50.0))
+    w, why = after(facts.held, facts, off)
+    closed, _ = after(facts.held, replace(facts, flatten=True), off)
+
+    np.testing.assert_allclose(w, facts.held)
+    assert why == {}
+    assert np.isnan(np.concatenate(list(overlay.stop_levels(facts, off).values()))).all()
+    assert closed.tolist() == [0.0, 0.0, 0.0]
+
+
 def test_a_stop_needs_a_holding_and_a_believed_price():
     facts = world.facts(low=np.full(3, 1.0), held=np.array([0.0, 0.08, 0.04]), frozen=np.array([0, 1, 0], dtype=bool))
     w, why = after([0.1, 0.08, 0.04], facts)
