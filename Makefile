@@ -8,7 +8,7 @@ BASE := $(VENV)/.base-installed
 DEV := $(VENV)/.dev-installed
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check lint bench config size clean
+.PHONY: help run test check lint bench peers config size clean
 
 help:  ## print this list
 	@grep -hE '^[a-z]+:.*  ## ' $(MAKEFILE_LIST) | awk -F ':.*  ## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -27,9 +27,15 @@ lint: $(DEV)  ## style, types and floors without the tests
 	@$(BIN)/mypy --strict src
 	@$(BIN)/lint-imports --no-logo
 
-bench: $(DEV)  ## run every benchmark and print its figures
-	@set -e; for file in benchmarks/bench_*.py; do \
-		if [ -e "$$file" ]; then echo "== $$file"; $(BIN)/python "$$file"; fi; done
+bench: $(DEV) peers  ## run evenkeel beside its peers and print the ratios (half an hour)
+	@$(BIN)/python benchmarks/run.py
+
+peers:  ## install the peers of the benchmarks, each into its own environment under .peers
+	@set -e; for list in benchmarks/peers/*.txt; do name=$$(basename $$list .txt); \
+		if [ ! -e .peers/$$name/.installed ] || [ $$list -nt .peers/$$name/.installed ]; then \
+			echo "installing $$name into .peers/$$name"; $(PYTHON) -m venv .peers/$$name; \
+			.peers/$$name/bin/python -m pip install --quiet --disable-pip-version-check --no-input -r $$list; \
+			touch .peers/$$name/.installed; fi; done
 
 config: $(BASE)  ## write config/config.yaml anew from the code that reads it
 	@$(BIN)/python tools/config.py

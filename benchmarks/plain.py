@@ -1,0 +1,160 @@
+"""The plain rule through evenkeel's own step, ledger and paper venue: plain.py FOLDER.
+
+Every 12 bars the ten assets with the highest 24 h return are held, by inverse 24 h volatility, none above 15 %, 10 %
+stays cash; orders fill at the close they were decided on, at 10 bps, without precision. Everything but the rule and the
+market is the product: reconcile, intents, fills in decimals, positions with their cost basis, the slot ledger.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from dataclasses import dataclass, field
+from decimal import Decimal
+from pathlib import Path
+
+import numpy as np
+
+from bars import BAR_S, names
+from evenkeel.decide import Rules
+from evenkeel.market.quality import QualitySettings
+from evenkeel.portfolio.allocate import AllocateSettings
+from evenkeel.portfolio.costs import BpsByTier, CostSettings
+from evenkeel.portfolio.orders import OrderSettings
+from evenkeel.portfolio.overlay import OverlaySettings
+from evenkeel.research.backtest import backtest
+from evenkeel.signals.blend import OpinionSettings
+from evenkeel.signals.regime import RegimeSettings
+from evenkeel.types import Array, Book, Brain, Carry, Identity, Memory, Order, Pair, Plan, Slot, SlotKind, View
+from evenkeel.venues.sim import PaperVenue
+
+EVERY, LOOKBACK, TOP, CAP, CASH = 12, 48, 10, 0.15, 0.10
+CAPITAL = 1_000_000
+COSTS = CostSettings(taker=10.0, half_spread=BpsByTier(0, 0, 0), impact=BpsByTier(0, 0, 0))
+
+
+@dataclass(slots=True)
+class Market:
+    """The panel's closes as a feed and as a tape on which an order fills at the close it was decided on."""
+
+    assets: tuple[str, ...]
+    time: Array
+    close: Array
+    unknown: Array = field(init=False)
+    calm: Array = field(init=False)
+    column: dict[str, int] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.unknown, self.calm = np.full(len(self.assets), np.nan), np.zeros(len(self.assets), dtype=np.int8)
+        self.column = {asset: i for i, asset in enumerate(self.assets)}
+
+    def row(self, at: int) -> int:
+        """The bar that closes at `at`."""
+        return (at - int(self.time[0])) // BAR_S
+
+    def refresh(self, at: int) -> None:
+        """Nothing to bring in."""
+
+    def price(self, asset: str, at: int) -> tuple[float, float]:
+        """The close of this very bar; nobody knows a volume."""
+        return float(self.close[self.row(at), self.column[asset]]), float("nan")
+
+    def view(self, at: int, since: int) -> View:
+        """Closes only: the rule reads nothing else."""
+        empty = self.unknown
+        return View(
+            time=at, as_of=at, origin=0, since=since, seen=at, assets=self.assets, price=self.close[self.row(at)],
+            age=self.calm, fault=self.calm, low=empty, high=empty, vol=empty, atr=empty, liquidity=empty,
+            ready=self.calm == 0, regime=empty, opinions=(), logs=empty, feature_names=(), features=empty,
+            market_names=(), market=empty, wanted=empty,
+        )  # fmt: skip
+
+
+def rule(closes: Array) -> Array:
+    """Wanted weights (N,) from the last 49 closes (49, N)."""
+    momentum = closes[-1] / closes[0] - 1.0
+    vol = np.diff(np.log(closes), axis=0).std(axis=0, ddof=1)
+    best = np.argpartition(-momentum, TOP)[:TOP]
+    inverse = 1.0 / vol[best]
+    weights = np.zeros(closes.shape[1])
+    weights[best] = np.minimum(inverse / inverse.sum() * (1.0 - CASH), CAP)
+    return weights
+
+
+@dataclass(slots=True)
+class Decider:
+    """What `decide` is in the product: a view and a book in, a plan out."""
+
+    market: Market
+
+    def __call__(self, view: View, book: Book, _brain: Brain, _rules: Rules, slot: Slot) -> Plan:
+        """Weights of the rule and the orders that lead there, sells first."""
+        row = self.market.row(slot.time)
+        equity = book.equity(view.assets, view.price)
+        held = book.weights(view.assets, view.price)
+        target = rule(self.market.close[row - LOOKBACK : row + 1])
+        memory = book.memory
+        return Plan(
+            slot=slot, as_of=view.as_of, assets=view.assets, price=view.price, equity=equity, drawdown=0.0, held=held,
+            raw=target, base=target, target=target, expected=target, score=target, opinions=(), reasons=(),
+            orders=_orders(slot, view, book, target, equity), dropped=(),
+            carry=Carry(view.origin, view.seen, view.as_of, memory.regime, memory.days, 1.0, 0, 0, {}, {}, {}),
+        )  # fmt: skip
+
+
+def _orders(slot: Slot, view: View, book: Book, target: Array, equity: float) -> tuple[Order, ...]:
+    """What is not wanted is sold to the last unit; sells come first."""
+    units = book.units(view.assets)
+    change = np.where(target > 0, target * equity / view.price - units, -units)
+    legs = np.flatnonzero(change)
+    legs = legs[np.argsort(change[legs] > 0, kind="stable")]
+    wanted, moves, name, assets = target.tolist(), change.tolist(), slot.id, view.assets
+
+    def quantity(i: int) -> Decimal:
+        return Decimal(repr(moves[i])) if wanted[i] else -book.holdings.units[assets[i]]
+
+    return tuple(
+        Order(f"{slot.time:x}-{assets[i]}", name, leg, assets[i], quantity(i), "TARGET")
+        for leg, i in enumerate(legs.tolist())
+    )
+
+
+def equity_at_every_bar(market: Market, venue: PaperVenue) -> Array:
+    """(T,) cash and holdings at every close, from the venue's own fills."""
+    bars, n = market.close.shape
+    cash, units = np.zeros(bars), np.zeros((bars // EVERY + 1, n))
+    cash[0] = CAPITAL
+    for fill in venue.fills(0):
+        row, quantity = market.row(fill.time), float(fill.quantity)
+        cash[row] -= quantity * float(fill.price) + float(fill.fee)
+        units[row // EVERY, market.column[fill.asset]] += quantity
+    held = np.repeat(np.cumsum(units, axis=0), EVERY, axis=0)[:bars]
+    value: Array = np.cumsum(cash) + np.einsum("ij,ij->i", held, market.close)
+    return value
+
+
+def main() -> None:
+    """Print one JSON line."""
+    started, began = time.process_time(), time.perf_counter()
+    folder = Path(sys.argv[1])
+    close = np.load(folder / "close.npy")
+    market = Market(names(close.shape[1]), np.load(folder / "time.npy"), close)
+    pairs = tuple(Pair(a, f"{a}/USD", 1, 8, 8, Decimal(0)) for a in market.assets)
+    rules = Rules(
+        pairs, "BTC", AllocateSettings(), OverlaySettings(), OrderSettings(), COSTS, RegimeSettings(),
+        OpinionSettings(), QualitySettings(),
+    )  # fmt: skip
+    venue = PaperVenue(None, market, {p.asset: p for p in pairs}, COSTS, Decimal(CAPITAL), exact=True)
+    memory = Memory(Identity("paper", "bench", "virtual", "plain"), 0)
+    slots = [Slot(SlotKind.REBALANCE, int(market.time[row])) for row in range(LOOKBACK, len(close), EVERY)]
+    loaded = time.perf_counter()
+    backtest(slots, market, venue, memory, Brain(), rules, decider=Decider(market))
+    decided = time.perf_counter()
+    equity = equity_at_every_bar(market, venue)
+    split = {"start": started + loaded - began, "decide": decided - loaded, "value": time.perf_counter() - decided}
+    print(json.dumps({"final": float(equity[-1]), "orders": len(venue.fills(0)), "split": split}))
+
+
+if __name__ == "__main__":
+    main()

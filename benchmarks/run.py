@@ -1,0 +1,248 @@
+"""evenkeel beside its peers, in turn, on one panel: ratios that another machine should find again.
+
+python benchmarks/run.py [--only plain,full,features,live,growth] [--repeat N] [--json]
+
+Every run is a process of its own, started in turn with the peers' (ours, theirs, ours, theirs), because machines
+drift by a factor of two within minutes: a ratio is the median of the quotients of runs that stood side by side, never
+a quotient of medians. Peers live in their own environments under `.peers/` (`make peers`). One JSON document on
+stdout: `ratios`, `goals`, the `split` of the full path, every run with its wall and CPU seconds and peak memory.
+A peer that is not installed is said to be missing; its ratios are null.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from bars import ASSETS, BARS, folder
+
+HERE = Path(__file__).resolve().parent
+PEERS = HERE.parent / ".peers"
+SUITES = ("plain", "full", "features", "live", "growth")
+YEAR = 17_520
+LIVE_BARS, LIVE_ASSETS = 4_000, 88
+TA_ASSETS = 4
+"""`ta` takes a quarter of a second an asset: a few are enough, each costs the same."""
+
+GOALS = {
+    "plain_vs_vectorbt": "<= 0.5", "plain_vs_numba": "<= 2", "full_vs_vectorbt_plain": "<= 5, better 2.5",
+    "features_vs_ta": ">= 40", "features_vs_talib": "> 1", "features_vs_pandas": "> 1", "live_vs_talib": "<= 4",
+    "growth_assets": "<= 1.1", "growth_years": "<= 1.1", "full_peak_mb": "< 1500",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Run:
+    """One process: wall and CPU seconds, peak memory, what it printed."""
+
+    suite: str
+    name: str
+    round: int
+    wall_s: float
+    cpu_s: float
+    peak_mb: float
+    said: Mapping[str, Any]
+
+
+def ran(suite: str, name: str, number: int, command: Sequence[str]) -> Run | None:
+    """Run a command alone and measure it; None where its interpreter is not there."""
+    if not Path(command[0]).exists():
+        return None
+    began = time.perf_counter()
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, cwd=HERE, text=True)
+    assert process.stdout is not None
+    out = process.stdout.read()
+    _, status, used = os.wait4(process.pid, 0)
+    wall = time.perf_counter() - began
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise SystemExit(f"{' '.join(command)} failed with {process.returncode}")
+    print(f"  {suite} {name} #{number}: {wall:.2f} s, {used.ru_maxrss / 1024:.0f} MB", file=sys.stderr)
+    cpu = used.ru_utime + used.ru_stime
+    said = json.loads(out.strip().splitlines()[-1])
+    return Run(suite, name, number, round(wall, 3), round(cpu, 3), round(used.ru_maxrss / 1024, 1), said)
+
+
+def ours(script: str, *words: object) -> list[str]:
+    """A command of ours."""
+    return [sys.executable, str(HERE / f"{script}.py"), *map(str, words)]
+
+
+def theirs(peer: str, script: str, *words: object) -> list[str]:
+    """A command of a peer, in its own environment."""
+    return [str(PEERS / peer / "bin" / "python"), str(HERE / "peers" / f"{script}.py"), *map(str, words)]
+
+
+def commands(suite: str) -> dict[str, list[str]]:
+    """What one round of a suite runs, in this order."""
+    if suite == "plain":
+        where = folder()
+        peers = {peer: theirs(peer, f"plain_{peer}", where) for peer in ("vectorbt", "numba", "bt")}
+        return {"evenkeel": ours("plain", where), **peers}
+    if suite == "full":
+        where = folder()
+        return {"evenkeel": ours("full", where), "vectorbt": theirs("vectorbt", "plain_vectorbt", where)}
+    if suite == "features":
+        where = folder()
+        return {
+            "evenkeel": ours("kernels", "features", where),
+            "talib": theirs("talib", "features_talib", where),
+            "pandas": theirs("ta", "features_pandas", where),
+            "ta": theirs("ta", "features_ta", where, "--assets", TA_ASSETS),
+        }
+    where = folder(LIVE_ASSETS, LIVE_BARS)
+    window = ran("live", "window", 0, ours("kernels", "live", where))
+    assert window is not None
+    bars = window.said["bars"]
+    return {
+        "evenkeel": ours("kernels", "live", where),
+        "talib": theirs("talib", "features_talib", where, "--bars", bars, "--times", 9),
+    }
+
+
+def measured(suite: str, repeat: int) -> list[Run]:
+    """All rounds of a suite, after one unmeasured round that warms caches (files, compiled code)."""
+    todo = commands(suite)
+    for name, command in todo.items():
+        if name != "evenkeel":
+            ran(suite, f"{name} (warm-up)", 0, command)
+    found = [ran(suite, name, number, command) for number in range(1, repeat + 1) for name, command in todo.items()]
+    return [run for run in found if run is not None]
+
+
+def growth() -> list[Run]:
+    """The full path on 80 to 640 assets over half a year, and over 1 to 8 years of 80 assets."""
+    sizes = [("assets", n, n, YEAR // 2) for n in (80, 160, 320, 640)]
+    sizes += [("years", years, ASSETS, years * YEAR) for years in (1, 2, 4, 8)]
+    found = []
+    for what, size, assets, bars in sizes:
+        run = ran("growth", f"{what} {size}", 1, ours("full", folder(assets, bars)))
+        assert run is not None
+        found.append(run)
+    return found
+
+
+def quotient(runs: Sequence[Run], suite: str, over: str, under: str, key: str = "wall_s") -> float | None:
+    """Median over the rounds of one name's figure over another's; `per_asset` divides what it says by its assets."""
+
+    def figure(run: Run) -> float:
+        return run.said["seconds"] / run.said["assets"] if key == "per_asset" else float(getattr(run, key))
+
+    by_round: dict[int, dict[str, float]] = {}
+    for run in runs:
+        if run.suite == suite:
+            by_round.setdefault(run.round, {})[run.name] = figure(run)
+    pairs = [row[over] / row[under] for row in by_round.values() if over in row and under in row]
+    return round(statistics.median(pairs), 3) if pairs else None
+
+
+def exponent(runs: Sequence[Run], what: str) -> float | None:
+    """Least-squares slope of log(seconds after the start) on log(size): 1 = linear."""
+    points = [
+        (math.log(float(run.name.split()[1])), math.log(run.wall_s - run.said["split"]["start"]))
+        for run in runs
+        if run.suite == "growth" and run.name.startswith(what)
+    ]
+    return round(statistics.linear_regression(*zip(*points, strict=True)).slope, 3) if len(points) > 1 else None
+
+
+def ratios(runs: Sequence[Run]) -> dict[str, float | None]:
+    """All ratios that the runs allow; null where a part was not run."""
+    return {
+        "plain_vs_vectorbt": quotient(runs, "plain", "evenkeel", "vectorbt"),
+        "plain_vs_numba": quotient(runs, "plain", "evenkeel", "numba"),
+        "plain_vs_bt": quotient(runs, "plain", "evenkeel", "bt"),
+        "full_vs_vectorbt_plain": quotient(runs, "full", "evenkeel", "vectorbt"),
+        "features_vs_ta": quotient(runs, "features", "ta", "evenkeel", "per_asset"),
+        "features_vs_talib": quotient(runs, "features", "talib", "evenkeel", "per_asset"),
+        "features_vs_pandas": quotient(runs, "features", "pandas", "evenkeel", "per_asset"),
+        "live_vs_talib": quotient(runs, "live", "evenkeel", "talib", "per_asset"),
+        "growth_assets": exponent(runs, "assets"),
+        "growth_years": exponent(runs, "years"),
+        "full_peak_mb": max(
+            (run.peak_mb for run in runs if (run.suite, run.name) == ("full", "evenkeel")), default=None
+        ),
+    }
+
+
+def agreement(runs: Sequence[Run]) -> dict[str, float]:
+    """Relative difference of each peer's final equity from ours, on the plain rule."""
+    final = {run.name: run.said["final"] for run in runs if run.suite == "plain"}
+    return {name: value / final["evenkeel"] - 1.0 for name, value in final.items() if name != "evenkeel"}
+
+
+def split(runs: Sequence[Run]) -> dict[str, float]:
+    """Median seconds of each part of the full path."""
+    parts = [run.said["split"] for run in runs if (run.suite, run.name) == ("full", "evenkeel")]
+    return {part: round(statistics.median(p[part] for p in parts), 3) for part in parts[0]} if parts else {}
+
+
+def met(goal: str, value: float | None) -> bool | None:
+    """Whether a goal is reached; the first figure counts."""
+    if value is None:
+        return None
+    sign, limit = goal.replace(",", "").split()[:2]
+    return {"<=": value <= float(limit), "<": value < float(limit), ">=": value >= float(limit),
+            ">": value > float(limit)}[sign]  # fmt: skip
+
+
+def shown(document: Mapping[str, Any]) -> None:
+    """The ratios for people."""
+    for name, value in document["ratios"].items():
+        goal = document["goals"].get(name)
+        said = "" if goal is None else f"  goal {goal['goal']}: {'met' if goal['met'] else 'MISSED'}"
+        if value is not None:
+            print(f"{name:24} {value:10.3f}{said}")
+    for name, value in document["agreement"].items():
+        print(f"final equity of {name}: {value:+.1e} relative to ours")
+    if document["split"]:
+        print("full path: " + ", ".join(f"{part} {value:.2f} s" for part, value in document["split"].items()))
+
+
+def main() -> None:
+    """Measure what was asked for and print it."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", default=",".join(SUITES), help="comma-separated: " + ", ".join(SUITES))
+    parser.add_argument("--repeat", type=int, default=3, help="rounds of each suite")
+    parser.add_argument("--json", action="store_true", help="one JSON document instead of lines")
+    given = parser.parse_args()
+    wanted = given.only.split(",")
+    unknown = [suite for suite in wanted if suite not in SUITES]
+    if unknown or given.repeat < 1:
+        parser.error(
+            f"--only {given.only} --repeat {given.repeat}: ask for some of {', '.join(SUITES)}, one round or more"
+        )
+    runs: list[Run] = []
+    for suite in wanted:
+        runs += growth() if suite == "growth" else measured(suite, given.repeat)
+    found = ratios(runs)
+    missing = sorted(
+        p for p in ("vectorbt", "numba", "bt", "talib", "ta") if not (PEERS / p / "bin" / "python").exists()
+    )
+    document = {
+        "panel": {"assets": ASSETS, "bars": BARS},
+        "ratios": found,
+        "goals": {name: {"goal": goal, "met": met(goal, found[name])} for name, goal in GOALS.items() if found[name]},
+        "agreement": agreement(runs),
+        "split": split(runs),
+        "missing": missing,
+        "runs": [asdict(run) for run in runs],
+    }
+    if given.json:
+        print(json.dumps(document, indent=2))
+    else:
+        shown(document)
+
+
+if __name__ == "__main__":
+    main()
