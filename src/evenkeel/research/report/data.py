@@ -92,3 +92,13 @@ class ReportData:
     regimes: Labels | None = None
     variants: Mapping[str, Curve] | None = None
     facts: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def curves(self) -> dict[str, Curve]:
+        """The run, then its baselines."""
+        return {self.name: self.strategy, **self.baselines}
+
+    @property
+    def first(self) -> str | None:
+        """The baseline that all others are compared with; None where none was run."""
+        return next(iter(self.baselines), None)

@@ -11,6 +11,7 @@ import numpy as np
 from evenkeel.metrics import marks
 from evenkeel.research.report.charts import number
 from evenkeel.research.report.data import Curve
+from evenkeel.research.significance import Interval
 from evenkeel.types import Array, IntArray
 from evenkeel.units import iso
 
@@ -45,6 +46,11 @@ def known(value: float) -> float | None:
 def listed(values: Array) -> list[float | None]:
     """An array as JSON holds it: unknown is None, eight digits are enough to see."""
     return [known(float(f"{value:.8g}")) for value in values.tolist()]
+
+
+def bounds(interval: Interval) -> list[float | None]:
+    """Estimate, low and high."""
+    return [known(interval.estimate), known(interval.low), known(interval.high)]
 
 
 def day(time: int) -> str:
