@@ -17,7 +17,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
-COINS = ("BTC", "ETH", "SOL", "XRP", "ADA", "DOGE")
+COINS = ("BTC", "ETH", "SOL", "XRP", "ADA", "DOGE", "BNB", "LINK", "LTC")
 PLAY = ["run", "--config", "config/demo.yaml", "--set", "clock.to=2025-02-12"]
 
 

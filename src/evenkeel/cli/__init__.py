@@ -35,6 +35,9 @@ COMMANDS: Mapping[str, str] = {
     "doctor": "doctor",
     "config": "configs",
     "data": "data",
+    "train": "training",
+    "evaluate": "training",
+    "models": "models",
     "backtest": "running",
 }
 """Command -> the module that has it: `app` where the command has commands of its own, else `register(app)`."""
