@@ -58,17 +58,28 @@ class Engine:
         return Memory(identity=self.identity, origin=self.origin, config_digest=config_digest)
 
 
-def build(config: Config, home: Path, digest: str, *, durable: bool = True) -> Engine:
+def build(
+    config: Config,
+    home: Path,
+    digest: str,
+    *,
+    durable: bool = True,
+    panel: Panel | None = None,
+    brain: Brain | None = None,
+) -> Engine:
     """Parts of a run over past bars (archive or embedded market) with the paper venue.
 
     durable  keep the paper account in `state/paper.db`; False keeps it in memory (back-tests)
+    panel    bars to run over instead of the configured feed's · brain  models to use instead of those in use
     Raises NotReadyError or DataError when the market data is not there or cannot be used.
     """
     start, end = window(config)
     origin = config.history.start if config.history.start is not None else start - config.history.days * DAY_S
-    panel, missing = market(config, home, origin, end)
+    missing: tuple[str, ...] = ()
+    if panel is None:
+        panel, missing = market(config, home, origin, end)
     pairs = _of(universe(config, home), panel.assets)
-    brain = brain_of(config, home)
+    brain = brain or brain_of(config, home)
     feed = Replay(_signals(panel, brain, config, start))
     vault = home / "state" / "paper.db" if durable else None
     identity = Identity("paper", "paper", "virtual", f"{iso(start)}..{iso(end)} {digest[:12]}")

@@ -26,6 +26,9 @@ from evenkeel.types import Array, IntArray
 from evenkeel.units import DAY_S, utc
 
 FINISHED, INTERRUPTED = "finished", "interrupted"
+FILE = "trials.jsonl"
+"""Name of the ledger in `models` of the home."""
+
 FIRST_LOOK = "review"
 _NAMES = frozenset({
     "id", "family", "config_digest", "data_end", "command", "created", "status", "count", "first_day", "returns",

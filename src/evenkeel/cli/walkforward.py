@@ -1,0 +1,265 @@
+"""`walkforward`: models refitted as time goes by, the portfolio they would have held, and every baseline beside it."""
+
+from __future__ import annotations
+
+import math
+import resource
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import numpy as np
+import typer
+
+from evenkeel.cli import candles, summary
+from evenkeel.cli.candles import Data, Holdout
+from evenkeel.cli.opening import settings
+from evenkeel.cli.output import AsJson, ConfigFile, Context, Overrides, aligned, emit, errors, percent, say
+from evenkeel.cli.progress import progress
+from evenkeel.errors import EvidenceError
+from evenkeel.units import DAY_S, iso
+
+if TYPE_CHECKING:
+    from evenkeel.config import Loaded
+    from evenkeel.research.backtest import Result
+    from evenkeel.research.evidence import Evidence
+    from evenkeel.research.walkforward import Walked
+    from evenkeel.types import Panel
+
+FAMILY = "walkforward"
+Curve = tuple[Any, Any]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command of this file."""
+    app.command()(walkforward)
+
+
+def walkforward(
+    context: typer.Context,
+    data: Data,
+    label: Annotated[
+        Literal["rank_vol", "rank", "demeaned", "raw"],
+        typer.Option(help="What is fitted: ranks of volatility-scaled, ranks, demeaned or raw returns."),
+    ] = "rank_vol",
+    folds: Annotated[int, typer.Option(min=2, max=50, help="Times that the models are fitted anew.")] = 6,
+    seed: Annotated[int, typer.Option(min=0, max=2**31 - 1, help="Every random number derives from it.")] = 7,
+    jobs: Annotated[int, typer.Option(min=1, help="Fits at once; changes no outcome.")] = 2,
+    baselines: Annotated[bool, typer.Option(help="Back-test every baseline over the same days.")] = True,
+    portfolio: Annotated[bool, typer.Option(help="Back-test the portfolio; without, the forecasts are judged.")] = True,
+    until: Annotated[str | None, typer.Option(help="UTC date; later bars are not looked at.")] = None,
+    holdout: Holdout = False,
+    config: ConfigFile = None,
+    overrides: Overrides = None,
+    as_json: AsJson = False,
+) -> None:
+    """Refit the alpha before each of --folds tests, and count nothing but the tests: the source of headline numbers."""
+    from evenkeel.market import panel as panels
+    from evenkeel.research import walkforward as research
+    from evenkeel.research.fitting import TrainSettings
+
+    made, began = context.obj, time.monotonic()
+    preset = config or Path("config/replay.yaml")
+    _, pairs = candles.configured(made, preset, overrides)
+    leave = (made, f"walkforward --label {label}") if holdout else None
+    read = candles.read(data, pairs, until=candles.moment("--until", until), leave=leave)
+    errors().print(read.sentence(), soft_wrap=True)
+    with progress(2 * folds, "fits", quiet=as_json) as advance:
+        walked = research.walk(
+            read.panel, TrainSettings(label=label, folds=folds, seed=seed), jobs=jobs,
+            on_progress=lambda _done, _total: advance(1),
+        )  # fmt: skip
+    document: dict[str, Any] = {
+        "command": "walkforward", "data": read.to_json(), "label": label, "seed": seed, **_of_forecasts(walked),
+    }  # fmt: skip
+    if portfolio:
+        held = [pair.asset for pair in pairs if pair.asset in read.panel.assets]
+        runs = _Runs(made, preset, overrides or [], panels.pick(read.panel, held), walked, quiet=as_json)
+        document |= _judged(runs, f"{label} {folds} {seed} {read.path.name}", baselines=baselines)
+    document |= {
+        "seconds": round(time.monotonic() - began, 1),
+        "peak_rss_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000),
+    }
+    if as_json:
+        emit(document)
+    else:
+        _show(document)
+    if walked.leaking:
+        raise EvidenceError(
+            f"leak alarm: out of sample, IC {walked.mixed.ic:.3f} and vol-neutral RankIC "
+            f"{walked.mixed.rank_ic_neutral:.3f} are more than honest features give (limits {research.LEAK_IC} and "
+            f"{research.LEAK_RANK_IC_NEUTRAL}): look for a feature that knows the next bar (`evenkeel honesty`)"
+        )
+
+
+class _Runs:
+    """Back-tests over the tests' days: the portfolio of the walk-forward models, and strategies beside it."""
+
+    def __init__(
+        self, made: Context, preset: Path, overrides: list[str], panel: Panel, walked: Walked, *, quiet: bool
+    ) -> None:
+        self.made, self.panel, self.walked = made, panel, walked
+        self._preset, self._overrides, self._quiet = preset, overrides, quiet
+        first = -(-walked.steps[0].fold.test_from // DAY_S) * DAY_S
+        last = (int(panel.time[-1]) - panel.bar_s) // DAY_S * DAY_S
+        self._window = [f"clock.from={iso(first)}", f"clock.to={iso(last)}", f"feed.bar={panel.bar_s // 60}m"]
+
+    def loaded(self, strategy: str = "rebalancer") -> Loaded:
+        """The configuration of one run."""
+        return settings(self.made, self._preset, [*self._overrides, *self._window, f"strategy={strategy}"])
+
+    def run(self, strategy: str = "rebalancer") -> tuple[Loaded, Result]:
+        """One back-test; the walk-forward models are there for whoever asks for an alpha."""
+        from evenkeel import wiring
+        from evenkeel.engine import slots
+        from evenkeel.research import backtest as research
+        from evenkeel.types import Brain
+
+        loaded, brain = self.loaded(strategy), Brain(alpha=self.walked.models)
+        engine = wiring.build(
+            loaded.config, self.made.home, loaded.digest, durable=False, panel=self.panel, brain=brain
+        )
+        todo = list(slots.between(*wiring.window(loaded.config), engine.cadence))
+        with progress(len(todo), strategy, quiet=self._quiet) as advance:
+            return loaded, research.backtest(
+                _counted(todo, advance), engine.feed, engine.open_broker(), engine.memory(loaded.digest), engine.brain,
+                engine.rules,
+            )  # fmt: skip
+
+
+def _counted(todo: Sequence[Any], advance: Any) -> Iterator[Any]:
+    for slot in todo:
+        yield slot
+        advance(1)
+
+
+def _judged(runs: _Runs, what: str, *, baselines: bool) -> dict[str, Any]:
+    """The portfolio entered in the ledger before it runs, its figures, and one verdict per baseline."""
+    from evenkeel import metrics
+    from evenkeel.research import significance, trials
+
+    ledger, digest = runs.made.home / "models" / trials.FILE, f"{runs.loaded().digest} {what}"
+    end = int(runs.panel.time[-1])
+    trials.enter_first_look(ledger)
+    trial = trials.begin(ledger, trials.Trial(
+        id=trials.trial_id(FAMILY, digest, end), family=FAMILY, config_digest=digest, data_end=end,
+        command=f"walkforward {what}", created=int(time.time()),
+    ))  # fmt: skip
+    ours = _Ran.of(*runs.run())
+    days, returns = metrics.daily_returns(*ours.curve)
+    trials.finish(ledger, trial, days, returns)
+    others = {name: _Ran.of(*runs.run(name)) for name in _baselines()} if baselines else {}
+    known, families = trials.read(ledger), (FAMILY, trials.FIRST_LOOK)
+    rng = np.random.default_rng(0)
+    counted = trials.count(known, families)
+    luck = significance.deflated_sharpe(returns, counted.trials, counted.variance)
+    spread = significance.intervals(returns, np.zeros(len(returns)), rng)
+    overfit = significance.overfitting(trials.table(known, (FAMILY,))[1])
+    verdicts = trials.judge(known, families, ours.curve, {name: one.curve for name, one in others.items()}, rng)
+    return {
+        "portfolio": {
+            **ours.to_json(), "sharpe_interval": [spread.sharpe.low, spread.sharpe.high],
+            "deflated_sharpe": luck.probability, "trials": counted.trials,
+        },
+        "pbo": {"probability": overfit.probability, "trials": overfit.trials, "reason": overfit.reason},
+        "baselines": [
+            {"strategy": one.baseline, **others[one.baseline].to_json(), "verdict": one.word, "sentence": one.sentence}
+            for one in verdicts
+        ],
+        "config_digest": ours.digest,
+    }  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class _Ran:
+    """What is kept of a back-test."""
+
+    digest: str
+    curve: Curve
+    figures: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, loaded: Loaded, result: Result) -> _Ran:
+        times, equity = (np.array(column) for column in zip(*result.equity, strict=True))
+        said = summary.of_backtest(result, loaded, ())
+        return cls(loaded.digest, (times, equity), {**said["metrics"], "orders_sha256": said["orders_sha256"]})
+
+    def to_json(self) -> dict[str, Any]:
+        return dict(self.figures)
+
+
+def _baselines() -> tuple[str, ...]:
+    """Every strategy but ours, what is best known first."""
+    from typing import get_args
+
+    from evenkeel.signals.strategies import OPINIONATED, Name
+
+    return tuple(name for name in get_args(Name) if name != OPINIONATED)
+
+
+def _of_forecasts(walked: Walked) -> dict[str, Any]:
+    """Evidence of every fold and of all tests together, by horizon and as it is served."""
+    return {
+        "folds": [
+            {
+                "train": [iso(step.fold.train_from), iso(step.fold.train_until)],
+                "test": [iso(step.fold.test_from), iso(step.fold.test_until)],
+                "trees": {str(h): count for h, count in step.trees.items()},
+                "strength": step.model.strength,
+                "evidence": _evidence(step.found, step.mixed),
+            }
+            for step in walked.steps
+        ],
+        "evidence": _evidence(walked.found, walked.mixed),
+        "test_days": round(walked.days, 1),
+        "leak_alarm": walked.leaking,
+    }
+
+
+def _evidence(found: Mapping[int, Evidence], mixed: Evidence) -> dict[str, Any]:
+    return {**{f"{h}h": one.to_json() for h, one in found.items()}, "mixed": mixed.to_json()}
+
+
+def _show(document: Mapping[str, Any]) -> None:
+    """Folds, portfolio and verdicts for people."""
+    columns = ("ic", "ic_t", "rank_ic", "rank_ic_neutral")
+    rows = [
+        (fold["test"][0][:10], name, *(_figure(one[c]) for c in columns))
+        for fold in document["folds"]
+        for name, one in fold["evidence"].items()
+    ]
+    rows += [("all", name, *(_figure(one[c]) for c in columns)) for name, one in document["evidence"].items()]
+    for line in aligned(("test from", "forecast", *columns), rows, right=(2, 3, 4, 5)):
+        say(line)
+    if "portfolio" not in document:
+        return
+    say()
+    runs = [("walk-forward portfolio", document["portfolio"])]
+    runs += [(one["strategy"], one) for one in document["baselines"]]
+    cells = [
+        (
+            name,
+            percent(one["total_return"]),
+            percent(one["cagr"]),
+            _figure(one["sharpe"], 2),
+            percent(one["max_drawdown"]),
+        )
+        for name, one in runs
+    ]
+    for line in aligned(("", "return", "a year", "Sharpe", "drawdown"), cells, right=(1, 2, 3, 4)):
+        say(line)
+    own, pbo = document["portfolio"], document["pbo"]
+    low, high = own["sharpe_interval"]
+    say(
+        f"\nSharpe ratio 90 % interval {low:.2f} to {high:.2f}; deflated Sharpe ratio "
+        f"{_figure(own['deflated_sharpe'], 2)} after {own['trials']} trials; probability of overfitting "
+        f"{_figure(pbo['probability'], 2) if pbo['probability'] is not None else 'not computed: ' + pbo['reason']}"
+    )
+    for one in document["baselines"]:
+        say(one["sentence"])
+
+
+def _figure(value: float | None, digits: int = 4) -> str:
+    return "-" if value is None or not math.isfinite(value) else f"{value:+.{digits}f}"
