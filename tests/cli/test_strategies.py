@@ -33,7 +33,11 @@ def test_a_strategy_of_weights_runs_and_is_explained(run, tmp_path):
     why = run(tmp_path, "why", "BTC", "--json")
 
     assert ran.code == why.code == 0, ran.err + why.err
+    assert ran.json["strategy"] == "buy_and_hold"
     assert ran.json["metrics"]["orders"] == 1
+    assert (why.json["method"], why.json["wanted"]) == ("direct", 1.0)
+    assert "none: the strategy wants 0.00%" in run(tmp_path, "why", "ETH").out
+    assert {p["stop_usd"] for p in run(tmp_path, "status", "--json").json["positions"].values()} == {None}
     assert why.json["raw"] == pytest.approx(0.99)
     assert why.json["held"] == pytest.approx(0.99, abs=0.01)
 

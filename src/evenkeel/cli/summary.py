@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from evenkeel import metrics
 from evenkeel.cli.output import console, percent, table, usd
 from evenkeel.journal import journal_sha256, order_lines, orders_sha256, recent
+from evenkeel.signals.strategies import OPINIONATED
 from evenkeel.store import peek, state_sha256
 from evenkeel.types import Memory
 
@@ -73,6 +74,7 @@ def _document(
     equity = curve[-1][1] if curve else capital
     return {
         "command": command,
+        "strategy": loaded.config.strategy,
         "orders_sha256": orders_sha256(orders),
         "slots": slots(memory),
         "equity": equity,
@@ -94,7 +96,8 @@ def show(document: Mapping[str, Any], home: Path) -> None:
     """The table of a run's end, and what to try next."""
     out, figures = console(), document["metrics"]
     out.print()
-    rows: list[tuple[str, str]] = [
+    rows: list[tuple[str, str]] = [("strategy", document["strategy"])] * (document["strategy"] != OPINIONATED)
+    rows += [
         ("period", f"{document['from']} .. {document['to']}"),
         ("equity", usd(document["equity"])),
         ("return", percent(figures["total_return"])),

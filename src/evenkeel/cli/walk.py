@@ -59,6 +59,8 @@ def why_of(seen: Look, asset: str) -> dict[str, Any]:
         "vol": _known(view.vol[i]),
         "expected": float(decided.expected[i]),
         "score": float(decided.score[i]),
+        "method": seen.engine.rules.allocate.method,
+        "wanted": _known(view.wanted[i]),
         **_rank(seen, i),
         "held": float(decided.held[i]),
         "raw": float(decided.raw[i]),
@@ -163,6 +165,9 @@ def show(document: Mapping[str, Any]) -> None:
 def _ranked(document: Mapping[str, Any]) -> str:
     if not document["eligible"]:
         return f"may not be opened: {meaning(document['barred']) or document['barred']}"
+    if document["method"] == "direct":
+        wish = document["wanted"]
+        return f"none: the strategy {'has no wish' if wish is None else f'wants {percent(wish)}'}"
     chosen = "chosen" if document["chosen"] else "not chosen"
     stays = document["k"] + document["margin"]
     return (

@@ -59,7 +59,7 @@ def _position(asset: str, plan: Plan, memory: Memory, settings: OverlaySettings)
     price = float(plan.price[plan.assets.index(asset)])
     basis = float(held.basis) if held.basis is not None else None
     levels = [held.stop, held.high * (1 - settings.trailing), basis * (1 - settings.max_loss) if basis else np.nan]
-    stop = max((level for level in levels if np.isfinite(level)), default=None)
+    stop = max((level for level in levels if np.isfinite(level) and settings.exits), default=None)
     return {
         "units": plain(held.units),
         "price_usd": price,
