@@ -6,8 +6,11 @@ import sys
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
+from cli.fitted import candles
+from evenkeel.signals import alpha
 from evenkeel.units import iso, utc
 
 HEAD = "timestamp,symbol,open,high,low,close,volume"
@@ -89,3 +92,65 @@ def test_download_from_a_loopback_exchange_resumes(run, tmp_path):
     assert (first.json["rows"], first.json["assets"]) == (96, 1)
     assert list(first.json["skipped"]) == ["NONE"]
     assert again.json["rows"] == 0
+
+
+# ---------------------------------------------------------------- build
+
+
+@pytest.fixture(scope="module")
+def hours(tmp_path_factory):
+    """Sixty days of ten assets, the last ten of them held out."""
+    folder = tmp_path_factory.mktemp("candles")
+    return candles(folder / "hours.parquet", 60, start=utc("2025-07-01") - 50 * 86_400)
+
+
+def test_build_writes_what_is_learned_from(run, hours, tmp_path):
+    out = tmp_path / "set.parquet"
+
+    said = run(tmp_path / "home", "data", "build", "--data", str(hours), "--out", str(out), "--json")
+
+    table = pq.read_table(out)
+    assert said.code == 0, said.err
+    assert table.column_names == ["time", "asset", *alpha.NAMES, "r_6h_next", "r_24h_next"]
+    assert (said.json["rows"], said.json["indicators"], said.json["data"]["held_out"]) == (table.num_rows, None, 240)
+    assert max(table["time"].to_pylist()) <= utc("2025-07-01")
+    assert not (tmp_path / "set_indicators.parquet").exists()
+    assert not (tmp_path / "home").exists()
+
+
+def test_build_writes_indicators_beside_it_and_the_holdout_only_by_leave(run, hours, tmp_path):
+    out = tmp_path / "set.parquet"
+    words = ("data", "build", "--data", str(hours), "--out", str(out), "--indicators", "--holdout")
+
+    told = run(tmp_path, *words)
+
+    table = pq.read_table(tmp_path / "set_indicators.parquet")
+    assert told.code == 0, told.err
+    assert {"open", "volume", "sma_20", "ema_20", "rsi_14", "macd", "bb_high", "atr_14"} < set(table.column_names)
+    assert table.num_rows == 60 * 24 * 10
+    assert max(table["time"].to_pylist()) == utc("2025-07-11")
+    assert "data build on hours.parquet" in (tmp_path / "models" / "holdout.log").read_text()
+    assert f"14400 candles with indicators in {tmp_path / 'set_indicators.parquet'}" in told.out
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (("--data", "none.parquet", "--out", "x.parquet"), 2, "does not exist"),
+        (("--data", "none.parquet", "--out", "x.csv"), 2, "--out x.csv"),
+        (("--data", "none.parquet", "--out", "nowhere/x.parquet"), 2, "a folder that exists"),
+        (("--data", "short.parquet", "--out", "x.parquet"), 3, "too little history"),
+    ],
+    ids=["data", "kind", "folder", "short"],
+)
+def test_what_cannot_be_built_is_one_sentence(run, tmp_path, monkeypatch, words, code, said):
+    monkeypatch.chdir(tmp_path)
+    candles(tmp_path / "short.parquet", 5)
+
+    done = run(tmp_path, "data", "build", *words)
+
+    assert done.code == code
+    assert done.err.startswith("evenkeel: ")
+    assert done.err.count("\n") == 1
+    assert said in done.err
+    assert not (tmp_path / "x.parquet").exists()

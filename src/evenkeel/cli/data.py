@@ -1,7 +1,10 @@
-"""`data import|ls|check|download|resample`: candles into the archive, and how far they can be trusted."""
+"""`data import|ls|check|download|resample|build`: candles into the archive, how far they can be trusted, and what is
+learned from them.
+"""
 
 from __future__ import annotations
 
+import os
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -11,9 +14,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from evenkeel.cli.candles import Data, Holdout
 from evenkeel.cli.output import AsJson, ConfigFile, Context, aligned, emit, errors, say
 from evenkeel.errors import NotReadyError, UsageError
-from evenkeel.units import iso, seconds, utc
+from evenkeel.units import HOUR_S, iso, seconds, utc
 
 if TYPE_CHECKING:
     from evenkeel.archive import IntegrityReport, Rows
@@ -26,7 +30,7 @@ SAY_EVERY_S = 10.0
 Bar = Annotated[str, typer.Option("--bar", help="Length of one bar: 15m, 30m, 1h.")]
 Source = Annotated[str | None, typer.Option("--source", help="Name of the dataset under data/candles.")]
 
-app = typer.Typer(no_args_is_help=True, help="Candles: import, download, list, check, resample.")
+app = typer.Typer(no_args_is_help=True, help="Candles: import, download, list, check, resample, build.")
 
 
 @app.command(name="import")
@@ -148,6 +152,49 @@ def download(
         emit(document)
     else:
         _show_download(document)
+
+
+@app.command()
+def build(
+    context: typer.Context,
+    data: Data,
+    out: Annotated[Path, typer.Option("--out", help="Parquet file to write: features and labels.")],
+    indicators: Annotated[
+        bool, typer.Option("--indicators", help="Write OUT_indicators.parquet too: candles with SMA, RSI, MACD, ...")
+    ] = False,
+    holdout: Holdout = False,
+    config: ConfigFile = None,
+    as_json: AsJson = False,
+) -> None:
+    """Write what `train alpha` learns from, as Parquet for people's own research."""
+    from evenkeel.cli import candles
+    from evenkeel.research import dataset
+    from evenkeel.research import indicators as known
+
+    made: Context = context.obj
+    _writable(out)
+    _, pairs = candles.configured(made, config, None)
+    read = candles.read(data, pairs, leave=(made, "data build") if holdout else None)
+    rows = dataset.build(read.panel)
+    beside = out.with_name(f"{out.stem}_indicators.parquet") if indicators else None
+    document = {
+        "command": "data build", "data": read.to_json(), "out": out, "rows": dataset.write(rows, out),
+        "features": list(rows.names), "horizons_h": list(rows.returns), "step_h": rows.step_s // HOUR_S,
+        "indicators": beside, "candles": known.write(read.panel, beside) if beside else 0,
+    }  # fmt: skip
+    if as_json:
+        emit(document)
+        return
+    say(read.sentence())
+    say(f"{document['rows']} rows of {len(rows.names)} features and {len(rows.returns)} labels in {out}")
+    if beside:
+        say(f"{document['candles']} candles with indicators in {beside}")
+
+
+def _writable(path: Path) -> None:
+    """Refuse before the work, not after it, a file that cannot be written. Raises UsageError."""
+    if path.suffix != ".parquet" or path.is_dir() or not os.access(path.absolute().parent, os.W_OK):
+        raise UsageError(f"--out {path}: give a .parquet file in a folder that exists and can be written")
 
 
 def _downloaded(got: Downloaded, source: str, bar: str, stored: Mapping[str, int]) -> dict[str, Any]:
