@@ -41,8 +41,8 @@ class OverlaySettings:
     daily_loss_scale: Annotated[Fraction, Key("what remains of each weight once the daily loss is hit", "factor")] = 0.5
     exits: Annotated[bool, Key("whether the ATR, trailing, max-loss and time stops close positions")] = True
     atr_multiple: Annotated[float, Gt(0), Le(100), Key("distance of the entry stop", "24 h mean hourly ATR")] = 8.0
-    trailing: Annotated[float, Gt(0), Le(1), Key("fall from the highest price since entry that exits", "share")] = 0.12
-    max_loss: Annotated[float, Gt(0), Le(1), Key("loss on a position's basis that exits", "share")] = 0.15
+    trailing: Annotated[float, Gt(0), Le(1), Key("fall from the highest price since entry that exits", "share")] = 0.25
+    max_loss: Annotated[float, Gt(0), Le(1), Key("loss on a position's basis that exits", "share")] = 0.25
     max_hold_days: Annotated[float, Gt(0), Le(3650), Key("age at which a losing position is closed", "days")] = 45.0
     cooldown_h: Annotated[float, Ge(0), Le(8760), Key("no new entry after a stop", "hours")] = 24.0
     caps: TierCaps = TierCaps()
