@@ -121,11 +121,11 @@ def live(world):
             ["evenkeel", "run"], cwd=world.work, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
         try:
-            deadline = time.monotonic() + 30
+            deadline = time.monotonic() + 90
             while not stored.exists() and process.poll() is None and time.monotonic() < deadline:
                 time.sleep(0.1)
             process.send_signal(signal.SIGTERM)
-            _, said = process.communicate(timeout=12)
+            _, said = process.communicate(timeout=30)
         finally:
             process.kill()
     assert stored.exists(), said
