@@ -39,6 +39,7 @@ COMMANDS: Mapping[str, str] = {
     "evaluate": "training",
     "models": "models",
     "backtest": "running",
+    "report": "reporting",
     "walkforward": "walkforward",
 }
 """Command -> the module that has it: `app` where the command has commands of its own, else `register(app)`."""

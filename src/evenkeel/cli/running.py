@@ -5,18 +5,20 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from evenkeel import units
-from evenkeel.cli import summary
+from evenkeel.cli import reporting, summary
+from evenkeel.cli.backtests import Ask
 from evenkeel.cli.opening import opened, settings, stopping
 from evenkeel.cli.output import AsJson, ConfigFile, Context, Overrides, emit
 from evenkeel.cli.progress import progress
-from evenkeel.errors import UsageError
+from evenkeel.cli.reporting import DEFAULT, Quick, Strict
+from evenkeel.errors import EvidenceError, UsageError
 from evenkeel.types import Slot, SlotKind
 
 if TYPE_CHECKING:
@@ -80,6 +82,11 @@ def backtest(
     orders_out: Annotated[
         Path | None, typer.Option(help="Write every order sent, one line each, to this file.")
     ] = None,
+    report: Annotated[
+        Path | None, typer.Option(help="Write an HTML report here, its figures as JSON beside it.")
+    ] = None,
+    quick: Quick = False,
+    strict: Strict = False,
     overrides: Overrides = None,
     as_json: AsJson = False,
 ) -> None:
@@ -89,26 +96,34 @@ def backtest(
     given = [f"clock.from={start}"] * bool(start) + [f"clock.to={end}"] * bool(end)
     given += [f"venue.capital={capital}"] * (capital is not None)
     given += [*_strategy(strategy), *_universe(universe)]
-    loaded = settings(made, config or Path("config/replay.yaml"), [*given, *(overrides or [])])
-    from evenkeel import wiring
-    from evenkeel.engine import slots
-    from evenkeel.research import backtest as research
-
-    engine = wiring.build(loaded.config, made.home, loaded.digest, durable=False)
-    first, last = wiring.window(loaded.config)
-    todo = list(slots.between(first, last, engine.cadence))
-    with progress(len(todo), "backtest", quiet=as_json) as advance:
-        result = research.backtest(
-            _counted(todo, advance), engine.feed, engine.open_broker(), engine.memory(loaded.digest), engine.brain,
-            engine.rules,
-        )  # fmt: skip
-    document = summary.of_backtest(result, loaded, engine.missing)
-    if orders_out is not None:
-        orders_out.write_text("".join(f"{line}\n" for line in summary.lines(result.orders)))
+    ask = Ask(made, config or DEFAULT, (*given, *(overrides or [])))
+    if report is not None:
+        reporting.ready(report, "--report")
+    document = _tested(ask, orders_out, report, quick=quick, quiet=as_json)
     if as_json:
         emit(document)
     else:
         summary.show(document, made.home)
+        reporting.say_verdict(document["verdict"], report)
+    if strict and document["in_sample"]:
+        raise EvidenceError("the verdict is IN-SAMPLE: begin after the model's train end, or leave alpha_in_sample out")
+
+
+def _tested(ask: Ask, orders_out: Path | None, report: Path | None, *, quick: bool, quiet: bool) -> dict[str, Any]:
+    """The summary document of a back-test, and the files that were asked for."""
+    from evenkeel.cli import measured
+
+    if report is not None:
+        measured.enough(ask.loaded())
+    done = measured.run(ask, "backtest", quiet=quiet)
+    document = summary.of_backtest(done.result, done.loaded, done.engine.missing) | measured.unjudged(done)
+    if orders_out is not None:
+        orders_out.write_text("".join(f"{line}\n" for line in summary.lines(done.result.orders)))
+    if report is not None:
+        page = measured.of_backtest(ask, done, quick=quick, quiet=quiet)
+        reporting.written(page, report)
+        document |= {"verdict": page["verdict"]["line"], "report": str(report)}
+    return document
 
 
 def _strategy(name: str | None) -> list[str]:
@@ -176,9 +191,3 @@ def _pace(speed: float, start: int, stop: threading.Event) -> Callable[[int], No
             stop.wait(max(0.0, (moment - start) / speed - (time.monotonic() - began)))
 
     return pace
-
-
-def _counted(todo: list[Slot], advance: Callable[[int], None]) -> Iterator[Slot]:
-    for slot in todo:
-        yield slot
-        advance(1)

@@ -15,9 +15,12 @@ from evenkeel.research.report.data import (
     Traded,
 )
 from evenkeel.research.report.example import example
+from evenkeel.research.report.journaled import Rows
+from evenkeel.research.report.judgement import UNJUDGED
 from evenkeel.research.report.page import render, write
+from evenkeel.research.report.skill import Skill
 
 __all__ = [
-    "Collector", "Contributions", "Costs", "Forecast", "Labels", "ReportData", "Traded",
+    "UNJUDGED", "Collector", "Contributions", "Costs", "Forecast", "Labels", "ReportData", "Rows", "Skill", "Traded",
     "build", "compare", "example", "render", "write",
 ]  # fmt: skip

@@ -18,18 +18,20 @@ def contributions(data: ReportData) -> Part:
     """Price moves by tier, asset and opinion: three ways to cut one sum."""
     title = "What it came from"
     if data.contributions is None:
-        return section("contributions", title, absent="the run kept no record of what each asset gave")
+        why = data.why("contributions", "the run kept no record of what each asset gave")
+        return section("contributions", title, absent=why)
     cut = data.contributions
-    charts = [
-        _share("By tier", dict(cut.tier)),
-        _share("By asset", _shortened(cut.asset)),
-        _share("By opinion", dict(cut.opinion)),
-    ]
-    note = (
-        "Price moves of what was held, before fees and slippage. By opinion: what the base would have held, what each "
-        "opinion added to it, what the risk rules took away; an approximation, the ablation below is the real test."
-    )
-    return section("contributions", title, notes=[note], charts=charts)
+    notes = ["Price moves of what was held, before fees and slippage."]
+    charts = [_share("By tier", dict(cut.tier)), _share("By asset", _shortened(cut.asset))]
+    if cut.opinion is None:
+        notes.append("By opinion: not measured, the run kept no record of what each opinion asked for.")
+    else:
+        charts.append(_share("By opinion", dict(cut.opinion)))
+        notes.append(
+            "By opinion: what the base would have held, what each opinion added to it, what the risk rules took away; "
+            "an approximation, the ablation below is the real test."
+        )
+    return section("contributions", title, notes=notes, charts=charts)
 
 
 def _share(title: str, usd_by: Mapping[str, float]) -> Part:
@@ -58,11 +60,12 @@ def costs(data: ReportData) -> Part:
     """From gross to net, and the same run with costs twice as high."""
     title = "What it cost"
     if data.costs is None:
-        made = section("costs", title, absent="the run kept no record of fills")
+        made = section("costs", title, absent=data.why("costs", "the run kept no record of fills"))
     else:
         made = section("costs", title, charts=[_waterfall(data.costs)])
     if data.doubled is None:
-        made["notes"].append("Not measured: the same run with costs twice as high.")
+        why = data.why("doubled", "")
+        made["notes"].append(f"Not measured: the same run with costs twice as high{f' ({why})' if why else ''}.")
     else:
         made["tables"].append(_twice(data.strategy, data.doubled))
     return made
@@ -96,7 +99,7 @@ def _waterfall(paid: Costs) -> Part:
 def turnover(data: ReportData) -> Part:
     """Bought and sold, week by week, as a share of equity."""
     if data.traded is None or not len(data.traded.days):
-        return section("turnover", "Turnover", absent="the run kept no record of fills")
+        return section("turnover", "Turnover", absent=data.why("turnover", "the run kept no record of fills"))
     total = float(data.traded.usd.sum())
     yearly = metrics.yearly_turnover(total, *data.strategy)
     week = data.traded.days // WEEK_S

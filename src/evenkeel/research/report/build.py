@@ -44,8 +44,8 @@ def build(data: ReportData, rng: np.random.Generator) -> dict[str, Any]:
 
 
 def _sections(data: ReportData, rng: np.random.Generator) -> list[Part]:
-    """The chapters in their order."""
-    return [
+    """The chapters in their order, each with the notes that the caller has for it."""
+    made = [
         performance.key_figures(data),
         performance.equity(data),
         performance.underwater(data),
@@ -60,3 +60,6 @@ def _sections(data: ReportData, rng: np.random.Generator) -> list[Part]:
         conditions.ablation(data, rng),
         judgement.evidence(data),
     ]
+    for part in made:
+        part["notes"] += data.notes.get(part["id"], ())
+    return made

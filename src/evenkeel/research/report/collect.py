@@ -17,14 +17,18 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 
 from evenkeel.research.report.data import Contributions, Costs, Curve, Labels, Traded
-from evenkeel.types import Array, Fill, Plan, SlotKind
+from evenkeel.signals.alpha import IN_SAMPLE
+from evenkeel.types import Array, Fill, Health, Opinion, Plan, SlotKind
 from evenkeel.units import DAY_S
 
 BASE, RULES, REST = "base (inverse vol)", "risk rules", "bands, gates, drift"
 
 
 class Collector:
-    """Sees every plan of a run once, in order. Memory grows by one equity row per plan and nothing else."""
+    """Sees every plan of a run once, in order. Memory grows by one equity row per plan and nothing else.
+
+    in_sample  whether an opinion ever judged bars that it was trained on
+    """
 
     def __init__(self) -> None:
         self._equity: list[tuple[int, float]] = []
@@ -33,6 +37,9 @@ class Collector:
         self._opinion: dict[str, float] = defaultdict(float)
         self._before: Plan | None = None
         self._parts: dict[str, Array] = {}
+        self._spoke: dict[str, None] = {}
+        self._silent: dict[str, str] = {}
+        self.in_sample = False
 
     def on_plan(self, plan: Plan) -> None:
         """Take in one decision: pass it as `on_plan` to the back-test."""
@@ -42,6 +49,8 @@ class Collector:
         self._labels.append((plan.slot.time, plan.carry.regime.label))
         if plan.slot.kind is not SlotKind.RISK:
             self._parts = _parts(plan)
+            for said in plan.opinions:
+                self._hear(said)
         elif self._parts:
             self._parts = self._parts | {RULES: self._parts[RULES] + plan.target - plan.held}
         self._before = plan
@@ -55,6 +64,16 @@ class Collector:
     def regimes(self) -> Labels:
         """The regime that each decision believed in."""
         return Labels(np.array([time for time, _ in self._labels], dtype=np.int64), tuple(s for _, s in self._labels))
+
+    @property
+    def spoke(self) -> tuple[str, ...]:
+        """Opinions that said something in some full decision."""
+        return tuple(self._spoke)
+
+    @property
+    def silent(self) -> dict[str, str]:
+        """Opinions that never did, and why."""
+        return {name: why for name, why in self._silent.items() if name not in self._spoke}
 
     def contributions(self, tiers: Mapping[str, int]) -> Contributions:
         """USD by tier, asset and opinion; tiers: asset -> 1, 2 or 3."""
@@ -81,6 +100,13 @@ class Collector:
             if 0 <= day < len(usd):
                 usd[day] += abs(float(fill.quantity * fill.price))
         return Traded(DAY_S * np.arange(first, last + 1, dtype=np.int64), usd)
+
+    def _hear(self, said: Opinion) -> None:
+        if said.health is Health.OK and np.isfinite(said.x).any():
+            self._spoke.setdefault(said.name)
+            self.in_sample |= said.reason.startswith(IN_SAMPLE)
+        elif said.health is not Health.OFF:
+            self._silent[said.name] = said.reason
 
     def _attribute(self, before: Plan, now: Plan) -> None:
         held = now.held != 0

@@ -14,11 +14,14 @@ from evenkeel.units import iso
 _LOG = "Equal distances are equal percentages."
 
 
-def compare(reports: Sequence[Mapping[str, Any]], created: int) -> dict[str, Any]:
-    """One document of several; equal names are numbered. Raises UsageError below two."""
+def compare(reports: Sequence[Mapping[str, Any]], created: int, called: Sequence[str] | None = None) -> dict[str, Any]:
+    """One document of several, under their titles (equal ones numbered) or as they are `called`.
+
+    Raises UsageError below two.
+    """
     if len(reports) < 2:
         raise UsageError(f"{len(reports)} report cannot be compared: give two or more")
-    names = _names(reports)
+    names = _names(reports) if called is None else list(called)
     curves = {
         name: (np.array(report["curve"]["time"], dtype=np.int64), np.array(report["curve"]["equity"], dtype=np.float64))
         for name, report in zip(names, reports, strict=True)

@@ -21,7 +21,7 @@ def forecasts(data: ReportData) -> Part:
     """IC by horizon, and week by week."""
     title = "Do the forecasts order the assets"
     if not data.forecasts:
-        return section("forecasts", title, absent="no out-of-sample forecast was measured")
+        return section("forecasts", title, absent=data.why("forecasts", "no out-of-sample forecast was measured"))
     columns: list[Column] = [
         ("horizon", "text", None), ("decisions", "ratio", 0), ("IC", "ratio", 3), ("RankIC", "ratio", 3),
         ("t of RankIC", "ratio", 1), ("decisions above 0", "percent", 0),
@@ -55,7 +55,7 @@ def regimes(data: ReportData) -> Part:
     """Days by the regime that was believed at their start."""
     title = "In which market"
     if data.regimes is None or not len(data.regimes.time):
-        return section("regimes", title, absent="the run kept no regime labels")
+        return section("regimes", title, absent=data.why("regimes", "the run kept no regime labels"))
     days, returns = metrics.daily_returns(*data.strategy)
     labels = _at_starts(data.regimes, days)
     other = _returns_on(data.baselines[data.first], days) if data.first else np.full(len(days), np.nan)
@@ -95,7 +95,7 @@ def stress(data: ReportData) -> Part:
     title = "On the worst days"
     first = data.first
     if first is None:
-        return section("stress", title, absent="no baseline says which days were bad")
+        return section("stress", title, absent=data.why("baselines", "no baseline says which days were bad"))
     days, own, market = metrics.paired(data.strategy, data.baselines[first])
     order = np.argsort(market, kind="stable")[:STRESS_DAYS]
     rows = [[day(int(days[i])), *(float(x) for x in (market[i], own[i], own[i] - market[i]))] for i in order]
@@ -113,7 +113,7 @@ def ablation(data: ReportData, rng: np.random.Generator) -> Part:
     """What the run loses without each of its parts; `rng` draws the intervals."""
     title = "What each part is worth"
     if not data.variants:
-        return section("ablation", title, absent="the run was not repeated without its parts")
+        return section("ablation", title, absent=data.why("ablation", "the run was not repeated without its parts"))
     columns: list[Column] = [
         ("", "text", None), ("total return", "percent", None), ("Sharpe", "ratio", None),
         ("max drawdown", "percent", None), ("worth, a day", "percent", 3), ("low", "percent", 3),

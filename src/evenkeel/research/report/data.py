@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from evenkeel.research.significance import Overfit, Verdict
@@ -35,11 +35,11 @@ class Traded:
 
 @dataclass(frozen=True, slots=True)
 class Contributions:
-    """USD of price moves by name, before costs, over the whole run: three ways to cut one sum."""
+    """USD of price moves by name, before costs, over the whole run: three ways to cut one sum; None = not known."""
 
     tier: Mapping[str, float]
     asset: Mapping[str, float]
-    opinion: Mapping[str, float]
+    opinion: Mapping[str, float] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +70,8 @@ class ReportData:
     in_sample  some bar lies before the train end of the model that decided on it
     variants   ablation: `without alpha` -> curve · doubled  the run with all costs twice as high
     verdicts   one per baseline, from `trials.judge` · families  whose trials were counted
+    absent     section, `verdict` or `doubled` -> why it was not computed, where that is known better than here
+    notes      section -> what a reader must know besides
     facts      what else to know: data, versions, model cards
     """
 
@@ -91,12 +93,18 @@ class ReportData:
     forecasts: tuple[Forecast, ...] | None = None
     regimes: Labels | None = None
     variants: Mapping[str, Curve] | None = None
+    absent: Mapping[str, str] = field(default_factory=dict)
+    notes: Mapping[str, Sequence[str]] = field(default_factory=dict)
     facts: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def curves(self) -> dict[str, Curve]:
         """The run, then its baselines."""
         return {self.name: self.strategy, **self.baselines}
+
+    def why(self, name: str, otherwise: str) -> str:
+        """Why a part of the report is not there."""
+        return self.absent.get(name, otherwise)
 
     @property
     def first(self) -> str | None:

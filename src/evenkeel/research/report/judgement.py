@@ -10,6 +10,7 @@ from evenkeel.research.report.data import ReportData
 from evenkeel.research.report.parts import Column, Part, bounds, known, section, table
 from evenkeel.research.significance import BEATS, EQUAL, WORSE, Overfit, Verdict
 
+UNJUDGED = "no baseline was run beside it"
 _TITLE = "How much of it is luck"
 
 _MEASURES: Sequence[tuple[str, str, int | None]] = (
@@ -26,7 +27,7 @@ def verdict(data: ReportData) -> Part:
     """What stands first: one line, whether it is evidence at all, and one sentence per baseline."""
     found = data.verdicts or ()
     words = Counter(one.word for one in found)
-    text = _headline(data.name, words) if found else "Not judged: no baseline was run beside it."
+    text = _headline(data.name, words) if found else f"Not judged: {data.why('baselines', UNJUDGED)}."
     notes = []
     if data.in_sample:
         text = f"IN-SAMPLE: {text}"
@@ -71,7 +72,7 @@ def _measured(found: Verdict) -> Part:
 def evidence(data: ReportData) -> Part:
     """Intervals, deflated Sharpe ratios and the probability of overfitting."""
     if not data.verdicts:
-        return section("evidence", _TITLE, absent="no baseline was run")
+        return section("evidence", _TITLE, absent=data.why("baselines", "no baseline was run"))
     notes = [_tries(data.verdicts[0], data.families)]
     if not all(one.deflated.measured for one in data.verdicts):
         notes.append("Where the trials' own returns are not kept, their spread is taken as what luck alone makes.")
