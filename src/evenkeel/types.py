@@ -7,11 +7,13 @@ Quantities are signed (+ buys).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
 from decimal import Decimal
 from enum import StrEnum
-from typing import Any
+from functools import cache
+from operator import attrgetter
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,10 +25,36 @@ BoolArray = NDArray[np.bool_]
 IntArray = NDArray[np.int64]
 
 
+T = TypeVar("T")
+
+
 def frozen(array: Array) -> Array:
     """The same array, made read-only."""
     array.flags.writeable = False
     return array
+
+
+def changed(obj: T, **changes: Any) -> T:
+    """`dataclasses.replace` for the slotted dataclasses below, in a third of its time: every slot changes Memory.
+
+    Raises KeyError for a field that is not there. What `__post_init__` would do is not done.
+    """
+    place, read, writers = _layout(type(obj))
+    values = list(read(obj))
+    for name, value in changes.items():
+        values[place[name]] = value
+    made: T = object.__new__(type(obj))
+    for write, value in zip(writers, values, strict=True):
+        write(made, value)
+    return made
+
+
+@cache
+def _layout(cls: type) -> tuple[dict[str, int], Callable[[Any], tuple[Any, ...]], tuple[Callable[..., None], ...]]:
+    """Place of each field, a reader of all of them, and the writer of each slot."""
+    names = [x.name for x in fields(cls)]
+    writers = tuple(getattr(cls, name).__set__ for name in names)
+    return {name: i for i, name in enumerate(names)}, attrgetter(*names), writers
 
 
 # ---------------------------------------------------------------- market

@@ -16,7 +16,7 @@ from evenkeel.engine.slots import TRADING
 from evenkeel.journal import audit_row
 from evenkeel.portfolio.book import Difference
 from evenkeel.store.codec import to_json
-from evenkeel.types import Book, Fill, Intent, Memory, OpenSlot, Plan, SlotKind, SlotOutcome
+from evenkeel.types import Book, Fill, Intent, Memory, OpenSlot, Plan, Slot, SlotKind, SlotOutcome
 from evenkeel.units import plain
 
 Row = dict[str, Any]
@@ -39,7 +39,7 @@ def completed(step: OpenSlot, memory: Memory) -> dict[str, list[Row]]:
     after = {"fees": plain(memory.fees), "turnover": plain(memory.turnover), "flows": plain(memory.flows)}
     tables["equity"] = [{**row, **after} for row in tables["equity"]]
     if step.intents:
-        tables["orders"] = [_order_row(step, intent) for intent in step.intents]
+        tables["orders"] = [order_row(step.slot, intent) for intent in step.intents]
         fills = [fill for intent in step.intents for fill in intent.fills]
         if fills:
             tables["fills"] = [_fill_row(fill, step.slot.id) for fill in fills]
@@ -147,13 +147,14 @@ def _difference_row(plan: Plan, difference: Difference) -> Row:
     }
 
 
-def _order_row(step: OpenSlot, intent: Intent) -> Row:
+def order_row(slot: Slot, intent: Intent) -> Row:
+    """The row of table `orders` of one intent."""
     order = intent.order
     return {
         "id": order.id,
         "slot": order.slot,
-        "kind": step.slot.kind.value,
-        "time": step.slot.time,
+        "kind": slot.kind.value,
+        "time": slot.time,
         "leg": order.leg,
         "asset": order.asset,
         "side": "BUY" if order.quantity > 0 else "SELL",

@@ -7,12 +7,12 @@ watermark per kind; APScheduler only wakes us (design section 3).
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Annotated
 
 from annotated_types import Ge
 
-from evenkeel.types import Memory, Slot, SlotKind, SlotOutcome
+from evenkeel.types import Memory, Slot, SlotKind, SlotOutcome, changed
 from evenkeel.units import HOUR_S, Key
 
 KEEP = 200
@@ -75,14 +75,14 @@ def begun(memory: Memory, slot: Slot) -> Memory:
     mark = memory.watermarks.get(slot.kind.value, -1)
     if slot.time <= mark:
         raise ValueError(f"slot {slot.id} has begun before (watermark {mark})")
-    return replace(memory, watermarks={**memory.watermarks, slot.kind.value: slot.time})
+    return changed(memory, watermarks={**memory.watermarks, slot.kind.value: slot.time})
 
 
 def ended(memory: Memory, outcome: SlotOutcome) -> Memory:
     """Memory with one more slot ended. The slot has begun; an open one may end after newer ones."""
     kind = dict(memory.counts.get(outcome.kind, {}))
     kind[outcome.outcome] = kind.get(outcome.outcome, 0) + 1
-    return replace(
+    return changed(
         memory,
         records=memory.records + 1,
         slots=(*memory.slots[-(KEEP - 1) :], outcome),

@@ -6,7 +6,7 @@ orders.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
@@ -29,6 +29,7 @@ from evenkeel.types import (
     SlotOutcome,
     TradingState,
     View,
+    changed,
 )
 
 Decider = Callable[[View, Book, Brain, Rules, Slot], Plan]
@@ -60,18 +61,31 @@ def prepare(
     brain: Brain,
     rules: Rules,
     decider: Decider = decide,
+    *,
+    recorded: bool = True,
 ) -> Prepared:
-    """Reconcile, decide, and put the plan's intents into Memory; sends nothing. ValueError if the slot had begun."""
+    """Reconcile, decide, and put the plan's intents into Memory; sends nothing. ValueError if the slot had begun.
+
+    recorded  draft the journal's rows; False where nobody keeps a journal (back-tests), for all three steps of a slot
+    """
     memory = begun(memory, slot)
-    busy = frozenset(intent.order.asset for step in memory.open_slots for intent in step.intents)
-    price = dict(zip(view.assets, view.price.tolist(), strict=True))
-    memory, differences = accounts.reconcile(memory, holdings, price, busy)
+    memory, differences = _reconciled(memory, view, holdings)
     book = Book(holdings, memory)
     plan = decider(view, book, brain, rules, slot)
     after = accounts.apply_carry(memory, plan.carry)
     intents = tuple(Intent(order) for order in plan.orders)
-    step = OpenSlot(slot, plan.as_of, rows.draft(plan, book, differences), intents)
-    return Prepared(replace(after, open_slots=(*after.open_slots, step)), plan, differences)
+    draft = rows.draft(plan, book, differences) if recorded else {"entry_atr": plan.carry.entry_atr, "tables": {}}
+    step = OpenSlot(slot, plan.as_of, draft, intents)
+    return Prepared(changed(after, open_slots=(*after.open_slots, step)), plan, differences)
+
+
+def _reconciled(memory: Memory, view: View, holdings: Holdings) -> tuple[Memory, tuple[Difference, ...]]:
+    """Memory that agrees with the venue on every asset that no open slot is trading."""
+    if not memory.open_slots and accounts.agree(memory, holdings):
+        return memory, ()
+    busy = frozenset(intent.order.asset for step in memory.open_slots for intent in step.intents)
+    price = dict(zip(view.assets, view.price.tolist(), strict=True))
+    return accounts.reconcile(memory, holdings, price, busy)
 
 
 def update(memory: Memory, slot: Slot, intent: Intent) -> Memory:
@@ -85,12 +99,18 @@ def update(memory: Memory, slot: Slot, intent: Intent) -> Memory:
     return replace(memory, open_slots=tuple(changed(step) for step in memory.open_slots))
 
 
+def answered(memory: Memory, slot: Slot, intents: Sequence[Intent]) -> Memory:
+    """Memory with all intents of an open slot replaced at once: for one who alone writes Memory (back-tests)."""
+    steps = tuple(changed(step, intents=tuple(intents)) if step.slot == slot else step for step in memory.open_slots)
+    return changed(memory, open_slots=steps)
+
+
 def open_slot(memory: Memory, slot: Slot) -> OpenSlot | None:
     """The open step of a slot; None when it is not open."""
     return next((step for step in memory.open_slots if step.slot == slot), None)
 
 
-def finish(memory: Memory, slot: Slot) -> Memory:
+def finish(memory: Memory, slot: Slot, *, recorded: bool = True) -> Memory:
     """Close an open slot: settle its fills, count it, and put its record into the outbox.
 
     Raises ValueError while an intent is unresolved: such a slot stays open until the venue has answered.
@@ -99,25 +119,27 @@ def finish(memory: Memory, slot: Slot) -> Memory:
     if step is None or not all(intent.status.resolved for intent in step.intents):
         raise ValueError(f"slot {slot.id} cannot be finished: it is not open, or an intent is unresolved")
     fills = [fill for intent in step.intents for fill in intent.fills]
-    memory = accounts.settle(memory, fills, step.plan["entry_atr"])
-    memory = replace(memory, open_slots=tuple(s for s in memory.open_slots if s.slot != slot))
+    memory = accounts.settle(memory, fills, step.plan["entry_atr"]) if fills else memory
+    memory = changed(memory, open_slots=tuple(s for s in memory.open_slots if s.slot != slot))
     if memory.flatten and not step.intents and not memory.open_slots:
         memory = replace(memory, flatten=False, trading_state=TradingState.HALTED)
     orders = len(step.intents)
     outcome = SlotOutcome(slot.id, slot.kind.value, slot.time, "done", as_of=step.as_of, orders=orders)
-    return _recorded(ended(memory, outcome), outcome, rows.completed(step, memory))
+    done = ended(memory, outcome)
+    return _recorded(done, outcome, rows.completed(step, memory)) if recorded else done
 
 
-def end(memory: Memory, slot: Slot, outcome: str, reason: str, as_of: int = 0) -> Memory:
+def end(memory: Memory, slot: Slot, outcome: str, reason: str, as_of: int = 0, *, recorded: bool = True) -> Memory:
     """End a slot that did not decide: `skipped` or `failed`, with its reason, and put its record into the outbox."""
     row = SlotOutcome(slot.id, slot.kind.value, slot.time, outcome, reason, as_of)
-    return _recorded(ended(begun(memory, slot), row), row, {})
+    done = ended(begun(memory, slot), row)
+    return _recorded(done, row, {}) if recorded else done
 
 
 def _recorded(memory: Memory, outcome: SlotOutcome, tables: Mapping[str, Any]) -> Memory:
     memory, audit = rows.audited(memory, outcome, tables)
     out = {"sequence": memory.records, "tables": {"slots": [rows.slot_row(outcome)], **tables, "audit": audit}}
-    return replace(memory, outbox=out)
+    return changed(memory, outbox=out)
 
 
 def outbox(memory: Memory) -> Record | None:

@@ -12,10 +12,11 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from math import isfinite
 
-from evenkeel.types import Carry, DayMark, Fill, Holdings, Memory, Position
+from evenkeel.types import Carry, DayMark, Fill, Holdings, Memory, Position, changed
 from evenkeel.units import DAY_S
 
 NAN = float("nan")
+ZERO = Decimal(0)
 PEAK_DAYS = 90
 
 
@@ -36,16 +37,15 @@ def add_fill(position: Position | None, fill: Fill, atr: float) -> Position | No
     entry stop in USD (NaN = no entry stop). Entry time, high and stop are set by a purchase larger than what was held:
     dust that a stop left behind must not lend its old marks to a new position.
     """
-    held = position.units if position is not None else Decimal(0)
+    held = position.units if position is not None else ZERO
     units = held + fill.quantity
     if units <= 0:
         return None
     if position is None or fill.quantity > held:
         price = float(fill.price)
         return Position(units, _average(position, fill), fill.time, price, price - atr)
-    if fill.quantity < 0 or position.basis is None:
-        return replace(position, units=units)
-    return replace(position, units=units, basis=_average(position, fill))
+    basis = position.basis if fill.quantity < 0 or position.basis is None else _average(position, fill)
+    return Position(units, basis, position.opened, position.high, position.stop)
 
 
 def _average(position: Position | None, fill: Fill) -> Decimal:
@@ -58,11 +58,11 @@ def _average(position: Position | None, fill: Fill) -> Decimal:
 
 def apply_carry(memory: Memory, carry: Carry) -> Memory:
     """Memory with what the decision itself changes: evidence, regime, day marks, highs, cool-downs."""
-    positions = dict(memory.positions)
-    for asset, high in carry.highs.items():
-        if asset in positions:
-            positions[asset] = replace(positions[asset], high=high)
-    return replace(
+    positions = memory.positions
+    if carry.highs:
+        raised = {a: changed(p, high=carry.highs[a]) for a, p in positions.items() if a in carry.highs}
+        positions = {**positions, **raised}
+    return changed(
         memory,
         origin=carry.origin,
         evidence=carry.evidence,
@@ -95,7 +95,15 @@ def settle(memory: Memory, fills: Iterable[Fill], entry_atr: Mapping[str, float]
         cash -= fill.quantity * fill.price + fill.fee
         fees += fill.fee
         turnover += abs(fill.quantity * fill.price)
-    return replace(memory, cash=cash, fees=fees, turnover=turnover, positions=dict(sorted(positions.items())))
+    return changed(memory, cash=cash, fees=fees, turnover=turnover, positions=dict(sorted(positions.items())))
+
+
+def agree(memory: Memory, holdings: Holdings) -> bool:
+    """Whether Memory and venue say the same of cash and of every asset; then `reconcile` changes nothing."""
+    positions, units = memory.positions, holdings.units
+    if memory.cash is None or memory.cash != holdings.cash or len(positions) != len(units):
+        return False
+    return all(asset in positions and positions[asset].units == quantity for asset, quantity in units.items())
 
 
 def reconcile(

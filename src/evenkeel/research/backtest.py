@@ -6,24 +6,29 @@ Slots in, one `Result` out. What a replay through the service does must be equal
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from evenkeel.decide import Rules, decide
-from evenkeel.engine import protocol, step
+from evenkeel.engine import protocol, record, step
 from evenkeel.engine.ports import Broker, Feed
 from evenkeel.engine.step import Decider
 from evenkeel.errors import FeedError
-from evenkeel.types import Brain, Memory, Plan, Slot
+from evenkeel.types import Brain, Intent, Memory, Plan, Slot
 
 
 @dataclass(slots=True)
 class Result:
-    """What a back-test leaves: the last memory, a journal row per order, and the equity (time, USD) at each slot."""
+    """What a back-test leaves: the last memory, every intent by slot, and the equity (time, USD) at each slot."""
 
     memory: Memory
-    orders: list[Mapping[str, Any]] = field(default_factory=list)
+    sent: list[tuple[Slot, tuple[Intent, ...]]] = field(default_factory=list)
     equity: list[tuple[int, float]] = field(default_factory=list)
+
+    @property
+    def orders(self) -> list[Mapping[str, Any]]:
+        """A journal row per order, in the order of sending."""
+        return [record.order_row(slot, intent) for slot, intents in self.sent for intent in intents]
 
 
 def backtest(
@@ -35,45 +40,35 @@ def backtest(
     rules: Rules,
     *,
     decider: Decider = decide,
-    on_plan: Callable[[Plan], None] = lambda _: None,
+    on_plan: Callable[[Plan], None] | None = None,
 ) -> Result:
-    """Run the slots in order, starting from `memory`."""
+    """Run the slots in order, starting from `memory`. Keeps no journal: memory's audit chain stays as it is."""
     result = Result(memory)
     for slot in slots:
-        _slot(slot, feed, broker, brain, rules, decider, on_plan, result)
+        plan = _slot(slot, feed, broker, brain, rules, decider, result)
+        if plan is not None and on_plan is not None:
+            on_plan(plan)
     return result
 
 
 def _slot(
-    slot: Slot,
-    feed: Feed,
-    broker: Broker,
-    brain: Brain,
-    rules: Rules,
-    decider: Decider,
-    on_plan: Callable[[Plan], None],
-    result: Result,
-) -> None:
+    slot: Slot, feed: Feed, broker: Broker, brain: Brain, rules: Rules, decider: Decider, result: Result
+) -> Plan | None:
+    memory = result.memory
     try:
-        view = feed.view(slot.time, result.memory.evidence)
+        view = feed.view(slot.time, memory.evidence)
     except FeedError:
-        result.memory = step.end(result.memory, slot, "skipped", "feed_unavailable")
-        return
-    reason = step.skip_reason(slot, view, result.memory, rules)
+        result.memory = step.end(memory, slot, "skipped", "feed_unavailable", recorded=False)
+        return None
+    reason = step.skip_reason(slot, view, memory, rules)
     if reason:
-        result.memory = step.end(result.memory, slot, "skipped", reason, view.as_of)
-        return
-    ready = step.prepare(result.memory, slot, view, broker.holdings(slot.time), brain, rules, decider)
-
-    def commit(change: Callable[[Memory], Memory]) -> Memory:
-        ready_memory[0] = change(ready_memory[0])
-        return ready_memory[0]
-
-    ready_memory = [ready.memory]
-    memory = protocol.act(slot, ready.memory, broker, commit, lambda: False, slot.time)
-    memory = step.finish(memory, slot)
-    record = step.outbox(memory)
-    result.orders += record.tables.get("orders", ()) if record else ()
-    result.memory = replace(memory, outbox=None)
+        result.memory = step.end(memory, slot, "skipped", reason, view.as_of, recorded=False)
+        return None
+    ready = step.prepare(memory, slot, view, broker.holdings(slot.time), brain, rules, decider, recorded=False)
+    memory = protocol.act_alone(slot, ready.memory, broker, slot.time)
+    acted = step.open_slot(memory, slot)
+    if acted is not None and acted.intents:
+        result.sent.append((slot, acted.intents))
+    result.memory = step.finish(memory, slot, recorded=False)
     result.equity.append((slot.time, ready.plan.equity))
-    on_plan(ready.plan)
+    return ready.plan
