@@ -7,13 +7,12 @@ Decimals are TEXT, plain digits; JSON columns are TEXT with sorted keys; NaN and
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import math
 import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Self
@@ -141,7 +140,8 @@ class Journal:
 
     def _prepare(self) -> sqlite3.Connection:
         connection = sqlite3.connect(self.path, timeout=5, isolation_level=None, check_same_thread=False)
-        try:
+        with ExitStack() as unless_ready:
+            unless_ready.callback(connection.close)
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute(f"PRAGMA synchronous = {'FULL' if self._durable else 'OFF'}")
             _check(connection, self.path)
@@ -150,9 +150,7 @@ class Journal:
                 for table, columns in TABLES.items():
                     connection.execute(_creation(table, columns))
                 connection.execute(f"PRAGMA user_version = {SCHEMA}")
-        except BaseException:
-            connection.close()
-            raise
+            unless_ready.pop_all()
         return connection
 
     def _renew(self, problem: str) -> sqlite3.Connection:
@@ -162,7 +160,7 @@ class Journal:
         number = sum(1 for name in folder.iterdir() if name.name.startswith(self.path.name))
         for suffix in ("", "-wal", "-shm"):
             source = self.path.with_name(self.path.name + suffix)
-            with contextlib.suppress(FileNotFoundError):
+            with suppress(FileNotFoundError):
                 source.rename(folder / f"{self.path.name}~{number}{suffix}")
         aside = folder / f"{self.path.name}~{number}"
         self.warning = f"{self.path} is damaged ({problem}): it was moved to {aside} and a new journal begins"

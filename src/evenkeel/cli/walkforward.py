@@ -86,11 +86,18 @@ def walkforward(
         emit(document)
     else:
         _show(document)
+    _refuse_leak(walked)
+
+
+def _refuse_leak(walked: Walked) -> None:
+    """Raise EvidenceError where forecasts are too good to be true."""
+    from evenkeel.research.walkforward import LEAK_IC, LEAK_RANK_IC_NEUTRAL
+
     if walked.leaking:
         raise EvidenceError(
             f"leak alarm: out of sample, IC {walked.mixed.ic:.3f} and vol-neutral RankIC "
-            f"{walked.mixed.rank_ic_neutral:.3f} are more than honest features give (limits {research.LEAK_IC} and "
-            f"{research.LEAK_RANK_IC_NEUTRAL}): look for a feature that knows the next bar (`evenkeel honesty`)"
+            f"{walked.mixed.rank_ic_neutral:.3f} are more than honest features give (limits {LEAK_IC} and "
+            f"{LEAK_RANK_IC_NEUTRAL}): look for a feature that knows the next bar (`evenkeel honesty`)"
         )
 
 
