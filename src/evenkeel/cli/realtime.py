@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from evenkeel.cli import opening, summary
+from evenkeel.cli import opening, remembered, summary
 from evenkeel.cli.output import Context, emit, errors, say
 from evenkeel.errors import FeedError, NotReadyError
 from evenkeel.types import Slot, SlotKind
@@ -47,13 +47,18 @@ def serve(made: Context, loaded: Loaded, *, once: SlotKind | None, as_json: bool
 def _loop(
     made: Context, loaded: Loaded, engine: Engine, runner: Runner, stop: threading.Event
 ) -> tuple[bool, dict[str, Any]]:
-    from evenkeel.service import loop
+    from evenkeel.service import loop, retraining
 
     exchange = loaded.config.feed.exchange
     errors().print(f"evenkeel runs in {made.home.resolve()}: dry run on {exchange}; ctrl-c stops")
     settle = loaded.config.schedule.settle_s
     service = loop.Service(runner, engine.cadence, settle_s=settle, now=time.time, stop=stop)
-    idle = service.serve(first=lambda: _warm_up(engine, runner))
+    wanted = loaded.config.training
+    words = retraining.command(made.home, wanted.data, wanted.trials, made.home / "state" / remembered.FILE)
+    idle = service.serve(
+        first=lambda: _warm_up(engine, runner),
+        training=(wanted.every, lambda: retraining.train(words, runner.log, stop)) if wanted.every else None,
+    )
     return idle, {"command": "run", "outcome": "stopped", "slots": summary.slots(runner.store.memory)}
 
 

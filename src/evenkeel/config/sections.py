@@ -131,6 +131,24 @@ class Schedule:
 
 
 @dataclass(frozen=True, slots=True)
+class Training:
+    """Whether the service has a new alpha trained beside its work; what decides changes only by `models promote`."""
+
+    every: Annotated[
+        int, Ge(0), Le(366 * DAY_S), Key("period of trainings, on its multiples in UTC; 0 = never", "s")
+    ] = 0
+    data: Annotated[
+        tuple[str, ...], Key("candle files as of `train alpha --data`, relative to the home; the first is learned from")
+    ] = ()
+    trials: Annotated[int, Ge(1), Le(10_000), Key("trials of the search, for each horizon")] = 20
+
+    def __post_init__(self) -> None:
+        """A training needs candles."""
+        if self.every and not self.data:
+            raise ValueError("every is set and data is empty: name a file of candles, or set every to 0")
+
+
+@dataclass(frozen=True, slots=True)
 class Logging:
     """What is written to logs/evenkeel.jsonl."""
 
@@ -164,6 +182,7 @@ class Config:
     orders: OrderSettings = OrderSettings()
     costs: CostSettings = CostSettings()
     synthetic: SyntheticSettings = SyntheticSettings()
+    training: Training = Training()
     logging: Logging = Logging()
 
     def __post_init__(self) -> None:
@@ -173,5 +192,5 @@ class Config:
             raise ValueError(wrong)
 
 
-UNDECIDING = ("clock.speed", "logging")
+UNDECIDING = ("clock.speed", "training", "logging")
 """Keys that change no decision: left out of the digest."""

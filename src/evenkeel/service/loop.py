@@ -77,10 +77,16 @@ class Service:
         self._at_work = threading.Condition()
         self._working = 0
 
-    def serve(self, grace_s: float = 8.0, first: Callable[[], None] | None = None) -> bool:
+    def serve(
+        self,
+        grace_s: float = 8.0,
+        first: Callable[[], None] | None = None,
+        training: tuple[int, Callable[[], None]] | None = None,
+    ) -> bool:
         """Run until `stop` is set, then let what is at work end; False if it did not within `grace_s`.
 
-        first  done in the trading lane before its first slot (bringing in bars)
+        first     done in the trading lane before its first slot (bringing in bars)
+        training  period, s, and what is then done beside the lanes, one at a time; it ends by itself once `stop` is set
         Nothing is lost then: what was not durable is done again at the next start. Raises StateError if memory was
         lost.
         """
@@ -92,6 +98,8 @@ class Service:
             delay = self._settle_s if name == "trading" else 0
             scheduler.add_job(self._lane, self._trigger(every, delay), args=[name], id=name)
         scheduler.add_job(self._guarded, IntervalTrigger(seconds=1), args=[self._commands], id="commands")
+        if training is not None:
+            scheduler.add_job(self._guarded, self._trigger(training[0], 0), args=[training[1]], id="training")
         scheduler.start()
         self._stop.wait()
         scheduler.shutdown(wait=False)
@@ -106,7 +114,7 @@ class Service:
         logging.getLogger("apscheduler").setLevel(logging.CRITICAL)
         scheduler = BackgroundScheduler(
             timezone=UTC,
-            executors={"default": ThreadPoolExecutor(2 * len(LANES) + 2)},
+            executors={"default": ThreadPoolExecutor(2 * len(LANES) + 3)},
             job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
         )
         scheduler.add_listener(self._tell, EVENT_JOB_ERROR)

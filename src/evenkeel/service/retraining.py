@@ -1,0 +1,79 @@
+"""A new model from time to time, fitted beside the service: a niced child process that no slot ever waits for.
+
+One at a time; what came of it is logged. The child writes a bundle and nothing else: what decides changes only by
+`evenkeel models promote`, which a person, or a timer of theirs, calls.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import IO, Any
+
+import orjson
+from structlog.stdlib import BoundLogger
+
+NICE = 19
+GRACE_S = 3.0
+
+
+def command(home: Path, data: Sequence[str], trials: int, config: Path) -> list[str]:
+    """The command line of one training.
+
+    data  candle files, relative to the home; the first is learned from · config  file with the run's configuration
+    """
+    files = [word for file in data for word in ("--data", str((home / file).absolute()))]
+    return [
+        sys.executable, "-m", "evenkeel", "--home", str(home.absolute()), "train", "alpha", *files,
+        "--trials", str(trials), "--jobs", "1", "--config", str(config.absolute()), "--json",
+    ]  # fmt: skip
+
+
+def train(words: Sequence[str], log: BoundLogger, stop: threading.Event) -> None:
+    """Run one training to its end, or until `stop` is set; never raises for what goes wrong in it."""
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as said:
+        try:
+            child = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=out, stderr=said)  # noqa: S603 - our own
+        except OSError as error:
+            log.warning("training_failed", code=None, error=str(error))
+            return
+        os.setpriority(os.PRIO_PROCESS, child.pid, NICE)  # its workers are born later and inherit it
+        log.info("training_started", process=child.pid)
+        while child.poll() is None and not stop.wait(0.2):
+            pass
+        if child.poll() is None:
+            _end(child)
+            log.info("training_stopped", process=child.pid)
+        elif child.returncode:
+            log.warning("training_failed", code=child.returncode, error=_last_line(said))
+        else:
+            log.info("training_done", **_made(out))
+
+
+def _end(child: subprocess.Popen[bytes]) -> None:
+    """Ask it to end, and end it. What it has not finished is not there: a bundle is written at once or not at all."""
+    child.terminate()
+    try:
+        child.wait(GRACE_S)
+    except subprocess.TimeoutExpired:
+        child.kill()
+        child.wait()
+
+
+def _made(out: IO[bytes]) -> dict[str, Any]:
+    """What the line of the log says of the document that a training prints."""
+    out.seek(0)
+    document = orjson.loads(out.read())
+    evidence = {bar: {name: found[name] for name in ("ic", "ic_t")} for bar, found in document["evidence"].items()}
+    return {name: document[name] for name in ("version", "digest", "seconds", "peak_rss_mb")} | {"evidence": evidence}
+
+
+def _last_line(said: IO[bytes]) -> str:
+    said.seek(0)
+    lines = said.read().decode(errors="replace").strip().splitlines()
+    return lines[-1][:500] if lines else ""
