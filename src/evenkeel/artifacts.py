@@ -171,13 +171,19 @@ def locate(kind: str, version: str, home: Path, shipped: Path) -> Path:
 
 
 def promote(kind: str, version: str, home: Path, shipped: Path) -> None:
-    """Make a version the one in use: CURRENT of the home, replaced at once. Raises ArtifactError if it is damaged."""
+    """Make a version the one in use: CURRENT of the home, replaced at once.
+
+    Raises ArtifactError if it is damaged, or the home cannot be written.
+    """
     read(locate(kind, version, home, shipped), kind)
     place = home / kind
-    place.mkdir(parents=True, exist_ok=True)
     draft = place / f".{CURRENT}.{secrets.token_hex(4)}"
-    _durable(draft, f"{version}\n".encode())
-    draft.replace(place / CURRENT)
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+        _durable(draft, f"{version}\n".encode())
+        draft.replace(place / CURRENT)
+    except OSError as error:
+        raise ArtifactError(f"{place / CURRENT} cannot be written ({error.strerror}): make it writable") from error
 
 
 _REPAIR = "restore the bundle from where it came, or train a new version"

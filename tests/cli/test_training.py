@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+import sys
 
 import numpy as np
 import pytest
@@ -127,6 +128,39 @@ def test_people_get_a_table_and_progress_in_plain_lines(run, files, tmp_path):
     manifest = artifacts.read(tmp_path / "models" / "alpha" / "v1", "alpha").manifest
     assert manifest["train"]["data_until"] == utc("2025-06-01")
     assert manifest["expires"] - manifest["created"] == 10 * DAY
+
+
+def test_a_file_that_gives_no_evidence_is_named(run, files, tmp_path):
+    few = candles(tmp_path / "few.parquet", 60, bar_s=1_800, start=utc("2025-05-01"))
+    words = ("--data", str(files["early"]), "--data", str(few), "--data", str(files["hours"]), *QUICK)
+
+    done = run(tmp_path, "train", "alpha", *words, "--no-tracking", "--json")
+
+    assert done.json["bars"] == ["1h"]
+    assert [line for line in done.err.splitlines() if line.startswith("warning: ")] == [
+        "warning: few.parquet has too few decisions in the folds' tests: no evidence on 30m bars",
+        "warning: hours.parquet was not used: 1h bars are judged on an earlier file",
+    ]
+
+
+def test_a_second_file_that_cannot_be_used_is_told_before_the_search(run, files, tmp_path):
+    short = candles(tmp_path / "short.parquet", 5, bar_s=1_800, start=utc("2025-05-01"))
+
+    done = run(tmp_path, "train", "alpha", "--data", str(files["early"]), "--data", str(short), *QUICK, "--no-tracking")
+
+    refused(done, 3, "too little history")
+    assert "search" not in done.err
+
+
+def test_a_machine_without_the_extra_is_told_what_to_install(run, files, tmp_path, monkeypatch):
+    """Optuna, joblib, Ray: the program came without them."""
+    words = ("train", "alpha", "--data", str(files["early"]), *QUICK, "--no-tracking")
+    for module, more in (("optuna", ()), ("joblib", ()), ("ray", ("--backend", "ray"))):
+        with monkeypatch.context() as patch:
+            patch.setitem(sys.modules, module, None)
+            done = run(tmp_path, *words, *more)
+
+        refused(done, 3, f"{module} is not installed: python -m pip install")
 
 
 def flat(table):
@@ -263,11 +297,20 @@ def test_a_damaged_bundle_does_not_cost_a_look_at_the_holdout(run, trained, file
     assert not (home / "models" / "holdout.log").exists()
 
 
+def test_a_holdout_that_cannot_be_written_down_is_not_read(run, trained, files, tmp_path):
+    home = shutil.copytree(trained[0], tmp_path / "home")
+    (home / "models" / "holdout.log").mkdir()
+
+    done = run(home, "evaluate", "alpha", "--version", "v1", "--data", str(files["hours"]), "--holdout")
+
+    refused(done, 3, "no held-out bar is read unseen")
+
+
 def refused(done, code, said):
     """One sentence after what was read, and the exit code."""
     sentences = [line for line in done.err.splitlines() if line.startswith("evenkeel: ")]
     assert done.code == code, done.err
     assert len(sentences) == 1, done.err
-    assert said in sentences[0], sentences[0]
+    assert said.lower() in sentences[0].lower(), sentences[0]
     assert "Traceback" not in done.err + done.out
     assert done.out == ""

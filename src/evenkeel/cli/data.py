@@ -177,10 +177,14 @@ def build(
     read = candles.read(data, pairs, leave=(made, "data build") if holdout else None)
     rows = dataset.build(read.panel)
     beside = out.with_name(f"{out.stem}_indicators.parquet") if indicators else None
+    try:
+        written = dataset.write(rows, out), known.write(read.panel, beside) if beside else 0
+    except OSError as error:
+        raise UsageError(f"--out {out} cannot be written ({error.strerror}): free space, or name another") from error
     document = {
-        "command": "data build", "data": read.to_json(), "out": out, "rows": dataset.write(rows, out),
+        "command": "data build", "data": read.to_json(), "out": out, "rows": written[0],
         "features": list(rows.names), "horizons_h": list(rows.returns), "step_h": rows.step_s // HOUR_S,
-        "indicators": beside, "candles": known.write(read.panel, beside) if beside else 0,
+        "indicators": beside, "candles": written[1],
     }  # fmt: skip
     if as_json:
         emit(document)

@@ -105,6 +105,8 @@ def train(
         )  # fmt: skip
     if done.tracked not in {"ok", "off"}:
         errors().print(f"warning: tracking: {done.tracked}; the model is the same without", soft_wrap=True)
+    for note in _unused(read, done.bundle.manifest["bars"]):
+        errors().print(f"warning: {note}", soft_wrap=True)
     document = _of_training(done, read)
     if as_json:
         emit(document)
@@ -181,6 +183,18 @@ def _refuse_held_out(model: AlphaModel, read: Candles) -> None:
             f"{model.version} was trained until {iso(model.train_end)}, and the bars that could judge it are held "
             "out: give --holdout, which writes their use to models/holdout.log"
         )
+
+
+def _unused(read: Sequence[Candles], bars: Sequence[int]) -> Iterator[str]:
+    """Files that gave no evidence, and why: a person who named them expects the model to be served on their bars."""
+    seen = {read[0].panel.bar_s}
+    for one in read[1:]:
+        bar = one.panel.bar_s
+        if bar in seen:
+            yield f"{one.path.name} was not used: {duration(bar)} bars are judged on an earlier file"
+        elif bar not in bars:
+            yield f"{one.path.name} has too few decisions in the folds' tests: no evidence on {duration(bar)} bars"
+        seen.add(bar)
 
 
 def _of_training(done: Trained, read: Sequence[Candles]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from evenkeel.errors import DataError, EvidenceError, NotReadyError
+from evenkeel.errors import DataError, EvidenceError, NotReadyError, StateError
 from evenkeel.market import panel as panels
 from evenkeel.types import BoolArray, IntArray, Panel
 from evenkeel.units import DAY_S, HOUR_S, iso
@@ -113,13 +113,20 @@ def require_purged(fold: Fold, trained: IntArray, gap_s: int, embargo_s: int = 0
 def visible(panel: Panel, *, use: HoldoutUse | None = None, holdout_from: int = HOLDOUT_FROM) -> Panel:
     """The panel without held-out bars; with `use` the whole panel, and a line in the holdout log.
 
-    Nothing computed from what is returned can have read a held-out price. Raises DataError if nothing is left.
+    Nothing computed from what is returned can have read a held-out price. Raises DataError if nothing is left,
+    StateError where the use cannot be written down.
     """
     if int(panel.time[-1]) <= holdout_from:
         return panel
     if use is None:
         return panels.until(panel, holdout_from)
-    use.log.parent.mkdir(parents=True, exist_ok=True)
-    with use.log.open("a", encoding="utf-8") as file:
-        file.write(f"{iso(use.time)} {use.purpose}: bars {iso(holdout_from)} to {iso(int(panel.time[-1]))}\n")
+    line = f"{iso(use.time)} {use.purpose}: bars {iso(holdout_from)} to {iso(int(panel.time[-1]))}\n"
+    try:
+        use.log.parent.mkdir(parents=True, exist_ok=True)
+        with use.log.open("a", encoding="utf-8") as file:
+            file.write(line)
+    except OSError as error:
+        raise StateError(
+            f"cannot write {use.log} ({error.strerror}), and no held-out bar is read unseen: make it writable"
+        ) from error
     return panel

@@ -17,8 +17,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
-import joblib
-
 from evenkeel.errors import DataError, NotReadyError
 
 Params = Mapping[str, float]
@@ -143,6 +141,10 @@ Runner = Callable[[Callable[[Params], T], Sequence[Params]], Iterator[Work[T]]]
 
 @contextmanager
 def _pool(backend: Backend) -> Iterator[Runner[Any]]:
+    try:
+        import joblib  # noqa: PLC0415 - an extra
+    except ImportError as error:
+        raise NotReadyError(f"joblib is not installed: {EXTRA}") from error
     if backend.name == "ray":
         _start_ray(backend.address)
         context: Any = joblib.parallel_config("ray", n_jobs=backend.jobs)
@@ -169,8 +171,18 @@ def _start_ray(address: str | None) -> None:
     except ImportError as error:
         raise NotReadyError("Ray is not installed: python -m pip install 'evenkeel[ray]'") from error
     if not ray.is_initialized():
-        ray.init(address=address, include_dashboard=False, log_to_driver=False)
+        _join(ray, address)
     register_ray()
+
+
+def _join(ray: Any, address: str | None) -> None:
+    try:
+        ray.init(address=address, include_dashboard=False if address is None else None, log_to_driver=False)
+    except (OSError, ValueError, RuntimeError) as error:
+        what = str(error).strip().splitlines() or [type(error).__name__]
+        raise NotReadyError(
+            f"Ray at {address or 'this machine'} cannot be had ({what[0]}): give the address of a cluster"
+        ) from error
 
 
 def _study(seed: int) -> Any:

@@ -120,12 +120,12 @@ def _trained(
     """Manifest and files of a bundle, and the peak memory, bytes."""
     settings = work.settings
     work.tracker.params({name: getattr(settings, name) for name in settings.__dataclass_fields__})
-    data = _build(panel, settings)
+    data, *others = (_build(one, settings) for one in (panel, *also))  # all of them before hours of work
     plan = fitting.plan_folds(data, settings)
     dataset.refuse_blind(data)
     searched = {h: _search(data, h, plan, work) for h in settings.horizons_h}
     horizons = {h: _fit(one, work) for h, one in searched.items()}
-    proofs = _proofs(data, also, horizons, settings)
+    proofs = _proofs(data, others, horizons)
     work.tracker.metrics({"mixed_ic": proofs[data.bar_s].ic, "mixed_rank_ic": proofs[data.bar_s].rank_ic})
     files = {alpha.model_file(h): one.text.encode() for h, one in horizons.items()}
     boosters = {h: alpha.booster(one.text) for h, one in horizons.items()}
@@ -143,13 +143,10 @@ def _fit(one: _Searched, work: _Work) -> Fitted:
     return Fitted(task, one.best, one.trials, trees, text)
 
 
-def _proofs(
-    data: Dataset, also: Sequence[Panel], horizons: Mapping[int, Fitted], settings: TrainSettings
-) -> dict[int, Evidence]:
+def _proofs(data: Dataset, others: Sequence[Dataset], horizons: Mapping[int, Fitted]) -> dict[int, Evidence]:
     """Bar s -> evidence out of sample; another bar only where it covers enough days."""
     proofs = {data.bar_s: _evidence(data, horizons)}
-    for other in also:
-        unlike = _build(other, settings)
+    for unlike in others:
         found = _evidence(unlike, horizons)
         if unlike.bar_s not in proofs and found.decisions * unlike.step_s >= MIN_EVIDENCE_DAYS * DAY_S:
             proofs[unlike.bar_s] = found
