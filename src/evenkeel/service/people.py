@@ -32,13 +32,13 @@ def portfolio(plan: Plan, memory: Memory, settings: OverlaySettings, scored: Map
 
 
 def opinions(plan: Plan) -> dict[str, dict[str, str]]:
-    """Health of each opinion, with its version or the reason for its silence."""
+    """Health of each opinion, with its version and what else is to be said of it."""
     said: dict[str, dict[str, str]] = {}
     for opinion in plan.opinions:
         said[opinion.name] = {"health": opinion.health.value}
         if opinion.version:
             said[opinion.name]["version"] = opinion.version
-        if opinion.reason and opinion.health.value != "ok":
+        if opinion.reason:
             said[opinion.name]["reason"] = opinion.reason
     return said
 

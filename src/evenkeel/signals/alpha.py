@@ -100,6 +100,17 @@ def load(path: Path, bar_s: int) -> AlphaModel:
     return model
 
 
+def begins(path: Path, bar_s: int) -> int:
+    """First decision time, UTC s, of which a bundle may speak; asks its manifest only. Raises ArtifactError."""
+    said = artifacts.read(path, KIND).manifest
+    try:
+        return int(said["train"]["until"]) + max(int(h) for h in said["horizons_h"]) * HOUR_S + bar_s
+    except (KeyError, TypeError, ValueError) as error:
+        raise ArtifactError(
+            f"{path} is no alpha bundle ({type(error).__name__} {error}): train a new version"
+        ) from error
+
+
 def booster(text: str) -> Any:
     """A LightGBM booster of its text form. Raises ArtifactError for a text that is none."""
     import lightgbm  # noqa: PLC0415 - 1.7 s and 120 MB, only where a model is used

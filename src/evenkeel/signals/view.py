@@ -7,6 +7,7 @@ rows at once and the service may compute them anew each pass, and both see the s
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,13 +57,17 @@ class Signals:
     score: Array | None
     wanted: Array | None
     regime: Array
+    vol: Array
+    atr: Array
+    liquidity: Array
     features: features.Features
     settings: SignalSettings
     brain: Brain
 
     def row(self, time: int) -> int:
         """Index of the newest row closed at or before `time`; -1 if there is none."""
-        return int(np.searchsorted(self.panel.time, time, side="right")) - 1
+        grid, step = self.panel.time, self.panel.bar_s
+        return min(max((time - int(grid[0])) // step, -1), len(grid) - 1)
 
     def at(self, time: int, since: int) -> View:
         """What a slot at `time` sees, whose last evidence was the bar closed at `since` (0 = none).
@@ -72,30 +77,28 @@ class Signals:
         t = self.row(time)
         if t < self.first:
             raise IndexError(f"no signals for {time}: computed from {int(self.panel.time[self.first])} on")
-        i = t - self.first
+        i, closed = t - self.first, int(self.panel.time[t])
         low, high = self._range(t, since)
         hour = HOUR_S // self.panel.bar_s
-        age = self.age[t] + (time - int(self.panel.time[t]))
-        limit = self.settings.quality.limit(self.panel.bar_s)
         return View(
             time=time,
-            as_of=int(self.panel.time[t]),
+            as_of=closed,
             origin=int(self.panel.time[0]) - self.panel.bar_s,
             since=since,
-            seen=int(self.panel.time[t]),
+            seen=closed,
             assets=self.panel.assets,
             price=self.price[t],
-            age=age,
-            fault=np.where((self.fault[t] == quality.Fault.OK) & (age > limit), quality.Fault.STALE, self.fault[t]),
+            age=self.age[t] + (time - closed),
+            fault=self._fault(t, time - closed),
             low=low,
             high=high,
-            vol=self._feature("vol", i),
-            atr=self._feature("atr", i),
-            liquidity=np.exp(self._feature("liq", i)),
+            vol=self.vol[i],
+            atr=self.atr[i],
+            liquidity=self.liquidity[i],
             ready=self.ready[i],
             regime=self.regime[i],
             opinions=self._opinions(i, time),
-            wanted=np.full(len(age), np.nan) if self.wanted is None else self.wanted[i],
+            wanted=unknown(len(self.panel.assets)) if self.wanted is None else self.wanted[i],
             logs=self.logs[t % hour + max(0, t - t % hour - COVARIANCE_H * hour) : t + 1 : hour],
             feature_names=self.features.names,
             features=self.features.values[i],
@@ -103,15 +106,20 @@ class Signals:
             market=self.features.market[i],
         )
 
-    def _feature(self, name: str, i: int) -> Array:
-        return self.features.values[i, :, self.features.names.index(name)]
+    def _fault(self, t: int, late: int) -> NDArray[np.int8]:
+        """Verdicts (N,) of a row that is `late` s old: what was fine is stale once it is older than the limit."""
+        said = self.fault[t]
+        if late <= self.settings.quality.limit(self.panel.bar_s):
+            return said
+        return np.where(said == quality.Fault.OK, np.int8(quality.Fault.STALE), said)
 
     def _range(self, t: int, since: int) -> tuple[Array, Array]:
         """Believed low and high of the rows after `since`; NaN where nothing is new."""
-        start = max(int(np.searchsorted(self.panel.time, since, side="right")), 0) if since else t
+        start = max(self.row(since) + 1, 0) if since else t
         if start > t:
-            empty = np.full(len(self.panel.assets), np.nan)
-            return empty, empty
+            return unknown(len(self.panel.assets)), unknown(len(self.panel.assets))
+        if start == t:
+            return self.low[t], self.high[t]
         low, high = self.low[start : t + 1], self.high[start : t + 1]
         return np.fmin.reduce(low, axis=0), np.fmax.reduce(high, axis=0)
 
@@ -119,8 +127,10 @@ class Signals:
         wanted, size = self.settings.opinions, len(self.panel.assets)
         edge = opinions.absent("edge", size, wanted=wanted.edge)
         fitted = self._alpha(i, time)
-        health = Health.OK if wanted.rule and fitted.health is not Health.OK else Health.OFF
-        stand_in = Opinion("rule", self.rule[i], health, PRIOR_STRENGTH, rules.VERSION, "stands in for alpha")
+        health, why = Health.OK, "stands in for alpha"
+        if fitted.health is Health.OK or not wanted.rule:
+            health, why = Health.OFF, "alpha speaks" if wanted.rule else "switched off in config"
+        stand_in = Opinion("rule", self.rule[i], health, PRIOR_STRENGTH, rules.VERSION, why)
         if self.score is None:
             return fitted, edge, stand_in
         alone = "takes the place of all opinions"
@@ -132,6 +142,12 @@ class Signals:
         if self.alpha is None:
             return opinions.absent("alpha", size, wanted=wanted.alpha, why=self.brain.without.get("alpha", ""))
         return alpha.opinion(self.brain.alpha, self.alpha[i], time, self.panel.bar_s, in_sample=wanted.alpha_in_sample)
+
+
+@lru_cache(maxsize=8)
+def unknown(size: int) -> Array:
+    """(size,) NaN."""
+    return frozen(np.full(size, np.nan))
 
 
 def compute(panel: Panel, brain: Brain, settings: SignalSettings, first: int = 0) -> Signals:
@@ -175,6 +191,9 @@ def compute(panel: Panel, brain: Brain, settings: SignalSettings, first: int = 0
         score=strategies.score(settings.strategy, seen),
         wanted=strategies.wanted(settings.strategy, seen),
         regime=frozen(likely[lead:]),
+        vol=frozen(np.ascontiguousarray(block.column("vol"))),
+        atr=frozen(np.ascontiguousarray(block.column("atr"))),
+        liquidity=frozen(np.exp(block.column("liq"))),
         features=block,
         settings=settings,
         brain=brain,
