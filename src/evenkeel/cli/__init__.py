@@ -38,6 +38,8 @@ COMMANDS: Mapping[str, str] = {
     "train": "training",
     "evaluate": "training",
     "models": "models",
+    "honesty": "evidence",
+    "parity": "evidence",
     "backtest": "running",
     "report": "reporting",
     "walkforward": "walkforward",

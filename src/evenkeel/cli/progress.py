@@ -10,7 +10,7 @@ from evenkeel.cli.output import errors
 
 
 @contextmanager
-def progress(total: int, title: str, *, quiet: bool) -> Iterator[Callable[[int], None]]:
+def progress(total: int, title: str, *, quiet: bool, unit: str = "slots") -> Iterator[Callable[[int], None]]:
     """A progress bar on stderr; plain lines every tenth where that is no terminal; nothing when quiet."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -19,10 +19,10 @@ def progress(total: int, title: str, *, quiet: bool) -> Iterator[Callable[[int],
         yield lambda _: None
         return
     if not console.is_terminal:
-        yield _plain(total, title)
+        yield _plain(total, title, unit)
         return
     bar = Progress(
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("slots"),
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn(unit),
         TimeRemainingColumn(), console=console,
     )  # fmt: skip
     with bar:
@@ -30,7 +30,7 @@ def progress(total: int, title: str, *, quiet: bool) -> Iterator[Callable[[int],
         yield lambda count: bar.advance(task, count)
 
 
-def _plain(total: int, title: str) -> Callable[[int], None]:
+def _plain(total: int, title: str, unit: str) -> Callable[[int], None]:
     console, began, done = errors(), time.monotonic(), [0, 0]
 
     def advance(count: int) -> None:
@@ -38,6 +38,6 @@ def _plain(total: int, title: str) -> Callable[[int], None]:
         if done[0] * 10 // max(total, 1) > done[1]:
             done[1] = done[0] * 10 // max(total, 1)
             left = (time.monotonic() - began) * (total - done[0]) / max(done[0], 1)
-            console.print(f"{title}: {done[0]}/{total} slots, {done[1] * 10} %, about {left:.0f} s left")
+            console.print(f"{title}: {done[0]}/{total} {unit}, {done[1] * 10} %, about {left:.0f} s left")
 
     return advance
