@@ -62,7 +62,7 @@ def test_every_section_is_there_in_order(document):
 
 
 def test_the_twin_in_the_page_is_the_document(document, page):
-    twin = re.search(r'<script type="application/json" id="figures">(.*?)</script>', page, re.DOTALL)
+    twin = re.search(r'<script type="application/json" id="document">(.*?)</script>', page, re.DOTALL)
 
     assert json.loads(twin[1]) == json.loads(json.dumps(document, allow_nan=False))
 

@@ -30,7 +30,7 @@ GAPS = "the journal does not reach back to the run's beginning, or lacks a price
 def document(
     made: Context, config: Path | None, overrides: tuple[str, ...], *, quick: bool, quiet: bool
 ) -> dict[str, Any]:
-    """The report of the home's run. Raises NotReadyError where nothing has run for two whole days."""
+    """The report of the home's run. Raises NotReadyError where too little has run."""
     ask = _asked(made, config, overrides)
     loaded = ask.loaded()
     rows = _rows(made, loaded)
@@ -59,7 +59,7 @@ def _rows(made: Context, loaded: Loaded) -> Rows:
     rows = Rows(**tables, capital=float(loaded.config.venue.capital))
     marks = len(metrics.marks(*rows.curve)[0])
     if marks < 3:
-        raise NotReadyError(f"{journal} holds {max(0, marks - 1)} days: a report needs two whole ones, run on")
+        raise NotReadyError(f"{journal} has equity on {marks} midnights: a report needs three, run on")
     return rows
 
 

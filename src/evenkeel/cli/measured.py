@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from evenkeel.types import Pair
 
 QUICK = "--quick was given"
-FEWEST_DAYS = 3
+FEWEST_DAYS = 2
 DEAR = "costs x 2"
 """Family of runs at twice the cost: what one cannot choose is no try."""
 
@@ -128,7 +128,7 @@ def judged(data: ReportData, made: Context, own: Loaded) -> dict[str, Any]:
     from evenkeel.research import report, significance, trials
 
     path, family = ledger_of(made.home), own.config.strategy
-    known, families = trials.read(path), (family, trials.FIRST_LOOK)
+    known, families = trials.read(path), _families(family)
     judging, drawing = np.random.default_rng(own.config.seed).spawn(2)
     full = replace(
         data,
@@ -138,6 +138,14 @@ def judged(data: ReportData, made: Context, own: Loaded) -> dict[str, Any]:
         facts={**data.facts, "ledger of trials": f"models/{path.name} of the home"},
     )
     return {"command": "report", **report.build(full, drawing)}
+
+
+def _families(strategy: str) -> tuple[str, ...]:
+    """Whose tries led to a run: its own strategy's, the first look and, where models decide, their walk-forwards."""
+    from evenkeel.cli.walkforward import FAMILY
+    from evenkeel.research.trials import FIRST_LOOK
+
+    return (strategy, FAMILY, FIRST_LOOK) if strategy == variants.OPINIONATED else (strategy, FIRST_LOOK)
 
 
 def tiers_of(pairs: Iterable[Pair]) -> dict[str, int]:

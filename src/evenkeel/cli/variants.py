@@ -16,8 +16,10 @@ from evenkeel.cli.backtests import Ask, with_digest
 if TYPE_CHECKING:
     from evenkeel.config import Loaded
 
+OPINIONATED, BENCHMARK = "rebalancer", "buy_and_hold"
+
 NAMES: Mapping[str, str] = {
-    "rebalancer": "evenkeel",
+    OPINIONATED: "evenkeel",
     "buy_and_hold": "buy-and-hold BTC",
     "equal_weight": "equal weight",
     "inverse_vol": "inverse volatility",
@@ -30,7 +32,6 @@ NAMES: Mapping[str, str] = {
 }
 """Strategy -> its name on a page; what is best known first."""
 
-BENCHMARK = "buy_and_hold"
 ALPHA, OVERLAY = "alpha", "overlay"
 OPINIONS = ("alpha", "policy", "edge", "rule")
 
@@ -45,7 +46,7 @@ class Ablation:
 
 def baselines(ask: Ask, own: Loaded, *, quick: bool) -> dict[str, Loaded]:
     """Every other strategy under its name; the benchmark alone where it must be quick."""
-    names = [BENCHMARK] if quick else [name for name in NAMES if name != "rebalancer"]
+    names = [BENCHMARK] if quick else [name for name in NAMES if name != OPINIONATED]
     return {NAMES[name]: _strategy(ask, name) for name in names if name != own.config.strategy}
 
 

@@ -272,7 +272,7 @@ def _figures(returns: Array, baseline: Array) -> Array:
     with np.errstate(divide="ignore", invalid="ignore"):
         ours, theirs = (row.mean(axis=1) / row.std(axis=1, ddof=1) * math.sqrt(year) for row in (returns, baseline))
         growth = [np.expm1(np.log1p(row).mean(axis=1) * year) for row in (returns, baseline)]
-    return np.array([(returns - baseline).mean(axis=1), ours, ours - theirs, growth[0] - growth[1]])
+        return np.array([(returns - baseline).mean(axis=1), ours, ours - theirs, growth[0] - growth[1]])
 
 
 def _interval(estimate: float, sample: Array, level: float) -> Interval:

@@ -134,7 +134,7 @@ def _time_axis(frame: _Frame, start: int, end: int) -> str:
     for moment, name in time_ticks(start, end, max(3, frame.width // 75)):
         x = frame.x((moment - start) / max(end - start, 1))
         drawn.append(_rule(x, frame.height - frame.bottom, x, frame.height - frame.bottom + 4, "axisline"))
-        half = 3.2 * len(name)
+        half = 3.8 * len(name)
         x = min(max(x, half), frame.width - half)
         drawn.append(_text(x, frame.height - frame.bottom + 18, name))
     return "".join(drawn)

@@ -10,6 +10,7 @@ from evenkeel import metrics
 from evenkeel.metrics import DAYS_A_YEAR
 from evenkeel.research import significance
 from evenkeel.research.report.attribution import WEEK_S
+from evenkeel.research.report.charts import number
 from evenkeel.research.report.data import Curve, Forecast, Labels, ReportData
 from evenkeel.research.report.parts import Column, Part, bars, bounds, day, known, percent, section, table
 from evenkeel.types import Array, IntArray
@@ -38,7 +39,8 @@ def _weekly(forecast: Forecast) -> Part:
     week = forecast.time // WEEK_S
     starts = np.unique(week)
     means = np.array([_mean(forecast.rank_ic[week == start]) for start in starts])
-    finding = f"Mean {_mean(forecast.rank_ic):.3f}; above 0 in {percent(_mean(means > 0), 0)} of {len(starts)} weeks."
+    mean = number(_mean(forecast.rank_ic), "ratio", 3)
+    finding = f"Mean {mean}; above 0 in {percent(_mean(means > 0), 0)} of {len(starts)} weeks."
     chart = bars(f"RankIC of the {forecast.horizon} forecast, week by week", finding, "ratio", starts * WEEK_S, means)
     return chart | {"axis": "RankIC"}
 
@@ -97,7 +99,9 @@ def stress(data: ReportData) -> Part:
     if first is None:
         return section("stress", title, absent=data.why("baselines", "no baseline says which days were bad"))
     days, own, market = metrics.paired(data.strategy, data.baselines[first])
-    order = np.argsort(market, kind="stable")[:STRESS_DAYS]
+    order = [i for i in np.argsort(market, kind="stable")[:STRESS_DAYS] if market[i] < 0]
+    if not order:
+        return section("stress", title, absent=f"{first} fell on no day")
     rows = [[day(int(days[i])), *(float(x) for x in (market[i], own[i], own[i] - market[i]))] for i in order]
     columns: list[Column] = [
         ("day", "text", None), (first, "percent", None), (data.name, "percent", None), ("difference", "percent", None),

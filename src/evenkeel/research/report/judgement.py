@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from evenkeel.research import significance
+from evenkeel.research.report.charts import number
 from evenkeel.research.report.data import ReportData
 from evenkeel.research.report.parts import Column, Part, bounds, known, section, table
 from evenkeel.research.significance import BEATS, EQUAL, WORSE, Overfit, Verdict
@@ -19,7 +20,6 @@ _MEASURES: Sequence[tuple[str, str, int | None]] = (
     ("Sharpe difference: low", "ratio", None), ("Sharpe difference: high", "ratio", None),
     ("CAGR difference", "percent", None), ("CAGR difference: low", "percent", None),
     ("CAGR difference: high", "percent", None), ("deflated Sharpe", "ratio", None), ("days", "ratio", 0),
-    ("verdict", "text", None),
 )  # fmt: skip
 
 
@@ -77,8 +77,8 @@ def evidence(data: ReportData) -> Part:
     if not all(one.deflated.measured for one in data.verdicts):
         notes.append("Where the trials' own returns are not kept, their spread is taken as what luck alone makes.")
     notes.append(_overfitting(data.overfit))
-    sharpe = data.verdicts[0].intervals.sharpe
-    notes.append(f"Sharpe ratio of {data.name}: {sharpe.estimate:.2f}, interval {sharpe.low:.2f} to {sharpe.high:.2f}.")
+    estimate, low, high = (number(value, "ratio") for value in bounds(data.verdicts[0].intervals.sharpe))
+    notes.append(f"Sharpe ratio of {data.name}: {estimate}, interval {low} to {high}.")
     made = section("evidence", _TITLE, notes=notes, tables=[_judged(data.verdicts)])
     made["pbo"] = _pbo(data.overfit)
     return made
@@ -124,11 +124,11 @@ def _judged(verdicts: Sequence[Verdict]) -> Part:
     return made
 
 
-def _values(one: Verdict) -> list[float | str | None]:
+def _values(one: Verdict) -> list[float | None]:
     """In the order of `_MEASURES`."""
     found, probability = one.intervals, one.deflated.probability
     shown = None if probability is None else significance.two_digits(probability)
     return [
         *bounds(found.active), known(one.t), *bounds(found.sharpe_difference), *bounds(found.cagr_difference),
-        shown, one.days, one.word,
+        shown, one.days,
     ]  # fmt: skip

@@ -16,10 +16,13 @@ from evenkeel.errors import UsageError
 from evenkeel.research.report.charts import draw, number
 
 _TEXT = ' class="text"'
+_WORDS = ' class="words"'
+_DENSE = ' class="dense"'
+MOST_COLUMNS = 8
 
 
 def render(document: Mapping[str, Any]) -> str:
-    """The page; its element `figures` holds the same document as JSON."""
+    """The page; its element `document` holds the same document as JSON."""
     template = Template((files("evenkeel.research.report") / "page.html").read_text(encoding="utf-8"))
     figures = orjson.dumps(document, option=orjson.OPT_SORT_KEYS).decode()
     body = [f"<h1>{escape(document['title'])}</h1>", f'<p class="soft">{escape(document["subtitle"])}</p>']
@@ -76,7 +79,7 @@ def _figure(chart: Mapping[str, Any]) -> str:
 
 def _table(table: Mapping[str, Any]) -> str:
     heads = "".join(
-        f'<th scope="col"{_TEXT if column["unit"] == "text" else ""}>{escape(column["name"])}</th>'
+        f'<th scope="col"{_TEXT if column["unit"] == "text" else ""}>{_unbroken(column["name"])}</th>'
         for column in table["columns"]
     )
     units = table.get("row_units") or [None] * len(table["rows"])
@@ -90,15 +93,21 @@ def _table(table: Mapping[str, Any]) -> str:
         for row, unit in zip(table["rows"], units, strict=True)
     )
     label = f'aria-label="{escape(table["caption"], quote=True)}"'
+    dense = _DENSE if len(table["columns"]) > MOST_COLUMNS else ""
     return (
         f'<p class="caption">{escape(table["caption"])}</p><div class="scroll" tabindex="0" role="region" {label}>'
-        f"<table {label}><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table></div>"
+        f"<table {label}{dense}><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table></div>"
     )
+
+
+def _unbroken(name: str) -> str:
+    """A head that breaks at spaces only."""
+    return escape(name).replace("-", "&#8209;")
 
 
 def _cell(value: Any, said: Mapping[str, Any], column: Mapping[str, Any], *, heat: float) -> str:
     if said["unit"] == "text":
-        return f"<td{_TEXT if column['unit'] == 'text' else ''}>{escape(str(value))}</td>"
+        return f"<td{_TEXT if column['unit'] == 'text' else _WORDS}>{escape(str(value))}</td>"
     if value is not None and heat:
         strength = min(abs(value) / heat, 1.0) * 0.45
         colour = "--heatplus" if value > 0 else "--heatminus"

@@ -116,6 +116,11 @@ def section(
     }  # fmt: skip
 
 
+def listing(names: Sequence[str]) -> str:
+    """`a, b and c`."""
+    return " and ".join(part for part in (", ".join(names[:-1]), names[-1]) if part)
+
+
 def usd(value: float) -> str:
     """`12,400 USD`."""
     return f"{number(value, 'usd')} USD"

@@ -9,6 +9,7 @@ import numpy as np
 
 from evenkeel import metrics
 from evenkeel.metrics import Band, Drawdown, Month
+from evenkeel.research.report.charts import number
 from evenkeel.research.report.data import Curve, ReportData
 from evenkeel.research.report.parts import (
     FIGURES,
@@ -18,6 +19,7 @@ from evenkeel.research.report.parts import (
     day,
     line,
     listed,
+    listing,
     percent,
     section,
     table,
@@ -27,6 +29,8 @@ from evenkeel.types import Array, IntArray
 from evenkeel.units import DAY_S
 
 ROLLING_DAYS = 180
+SHORT_DAYS = 60
+MOST_LINES = 5
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
@@ -48,12 +52,11 @@ def key_figures(data: ReportData) -> Part:
     made = table("Run and baselines", columns, rows)
     made["row_units"] = [{"unit": unit, "digits": digits} for *_, unit, digits in FIGURES]
     beside = f"; beta, alpha and active return against {data.first}" if data.first else ""
-    return section(
-        "figures",
-        "Key figures",
-        notes=[f"Daily returns, a year of 365.25 days, risk-free rate 0{beside}."],
-        tables=[made, _extremes(data)],
-    )
+    notes = [f"Daily returns, a year of 365.25 days, risk-free rate 0{beside}."]
+    days = len(metrics.marks(*data.strategy)[0]) - 1
+    if days < SHORT_DAYS:
+        notes.append(f"Yearly figures are drawn out from {days} days: they say next to nothing.")
+    return section("figures", "Key figures", notes=notes, tables=[made, _extremes(data)])
 
 
 def _extremes(data: ReportData) -> Part:
@@ -71,21 +74,37 @@ def _extremes(data: ReportData) -> Part:
 
 
 def equity(data: ReportData) -> Part:
-    """Every curve from the run's opening equity on, linear and logarithmic."""
+    """Every curve from the run's opening equity on, few to a chart; the best known also on a log scale."""
     times, own = metrics.marks(*data.strategy)
     grid = {name: at(curve, times) for name, curve in data.curves.items()}
     scaled = {name: values * (own[0] / _first(values)) for name, values in grid.items()}
-    ends = {name: float(values[-1]) for name, values in scaled.items() if name != data.name and np.isfinite(values[-1])}
+    groups = _few(list(data.baselines))
+    shown = [{name: scaled[name] for name in (data.name, *group)} for group in groups]
+    positive = {name: np.where(values > 0, values, np.nan) for name, values in shown[0].items()}
+    charts = [line("Equity", _grown(data.name, scaled), "usd", times, shown[0])]
+    charts += [
+        line(f"Equity beside {listing(group)}", "The same run.", "usd", times, rest)
+        for group, rest in zip(groups[1:], shown[1:], strict=True)
+    ]
+    charts.append(
+        line("Equity on a log scale", "Equal distances are equal percentages.", "usd", times, positive, scale="log")
+    )
+    return section("equity", "Equity", charts=charts)
+
+
+def _few(names: list[str]) -> list[list[str]]:
+    """Names in groups that can be told apart in one chart; one group at least."""
+    return [names[i : i + MOST_LINES] for i in range(0, len(names), MOST_LINES)] or [[]]
+
+
+def _grown(name: str, scaled: Mapping[str, Array]) -> str:
+    own = scaled[name]
+    ends = {other: float(values[-1]) for other, values in scaled.items() if other != name and np.isfinite(values[-1])}
     finding = f"{usd(float(own[0]))} became {usd(float(own[-1]))}"
     if ends:
-        best = max(ends, key=lambda name: ends[name])
+        best = max(ends, key=lambda other: ends[other])
         finding += f"; the best baseline, {best}, ended at {usd(ends[best])}"
-    positive = {name: np.where(values > 0, values, np.nan) for name, values in scaled.items()}
-    charts = [
-        line("Equity", finding + ".", "usd", times, scaled),
-        line("Equity on a log scale", "Equal distances are equal percentages.", "usd", times, positive, scale="log"),
-    ]
-    return section("equity", "Equity", charts=charts)
+    return f"{finding}."
 
 
 def _first(values: Array) -> float:
@@ -152,9 +171,10 @@ def rolling(data: ReportData) -> Part:
 
 
 def _rolled(band: Band, seen: slice) -> str:
+    low, high = (number(float(edge), "ratio") for edge in (np.nanmin(band.value), np.nanmax(band.value)))
     inside = float(np.mean((band.low[seen] <= 0) & (band.high[seen] >= 0)))
     return (
-        f"Between {np.nanmin(band.value):.2f} and {np.nanmax(band.value):.2f} over {ROLLING_DAYS} days; its 90 % band "
+        f"Between {low} and {high} over {ROLLING_DAYS} days; its 90 % band "
         f"(Mertens 2002) holds 0 on {percent(inside, 0)} of the days."
     )
 

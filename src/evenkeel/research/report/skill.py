@@ -55,7 +55,7 @@ class Skill:
             x = np.array([said.get(name, silent) for said in self._said])
             for hours in HORIZONS_H:
                 later = np.array([opens[moment + hours * HOUR_S] / opens[moment] - 1.0 for moment in self._times])
-                found.append(_forecast(f"{name}, {hours} h", x, later, time, hours))
+                found.append(_forecast(f"{hours} h {name}", x, later, time, hours))
         return tuple(one for one in found if len(one.time))
 
 
