@@ -6,8 +6,9 @@ the same inputs give the same plan, bit for bit; no clock, no randomness, no I/O
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -27,19 +28,20 @@ from evenkeel.types import (
     BoolArray,
     Brain,
     Carry,
+    DayMark,
     Dropped,
     IntArray,
-    Opinion,
+    Memory,
     Order,
     Pair,
     Plan,
-    Position,
     Reason,
     Regime,
     Slot,
     SlotKind,
     TradingState,
     View,
+    places,
 )
 from evenkeel.units import DAY_S
 
@@ -60,9 +62,43 @@ class Rules:
     opinions: OpinionSettings
     quality: quality.QualitySettings
 
+    tier: IntArray = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        tier = np.array([pair.tier for pair in self.pairs], dtype=np.int64)
+        tier.flags.writeable = False
+        object.__setattr__(self, "tier", tier)
+
     def tiers(self) -> IntArray:
         """Tier of each asset, (N,)."""
-        return np.array([pair.tier for pair in self.pairs], dtype=np.int64)
+        return self.tier
+
+
+@dataclass(frozen=True, slots=True)
+class Marks:
+    """What equity says of itself: day marks with it, its fall from the 90-day peak, the scale and loss that follow.
+
+    drawdown  share in [0, 1) · scale  drawdown scale after this slot · daily_hit, daily_new  loss of the day, just now
+    """
+
+    days: tuple[DayMark, ...]
+    drawdown: float
+    scale: float
+    daily_hit: bool
+    daily_new: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Weights (N,) allocated, without opinions, after the overlay; why; and the orders that lead there."""
+
+    raw: Array
+    base: Array
+    target: Array
+    reasons: tuple[Reason, ...] = ()
+    exits: Mapping[str, str] = field(default_factory=dict)
+    sent: tuple[Order, ...] = ()
+    dropped: tuple[Dropped, ...] = ()
 
 
 def unavailable(view: View, rules: Rules) -> str:
@@ -73,45 +109,88 @@ def unavailable(view: View, rules: Rules) -> str:
 
 def decide(view: View, book: Book, brain: Brain, rules: Rules, slot: Slot) -> Plan:
     """Everything decided in one slot. Raises ValueError only for what would be a bug (no price for a holding)."""
-    equity = book.equity(view.assets, view.price)
-    held = book.weights(view.assets, view.price)
+    equity, held = book.valued(view.assets, view.price)
     said = (*view.opinions, opinions.policy(brain, view, wanted=rules.opinions.policy))
+    lost = blend.lost(said)
     label = _label(view, book, rules, slot)
-    facts = _facts(view, book, rules, slot, equity, held, said)
+    marks = _marks(book.memory, rules.overlay, slot, equity)
     expected, score = blend.blend(said, view.vol, view.regime, rules.opinions)
-    if slot.kind is SlotKind.RISK:
-        raw = base = held
+    if _calm(view, book.memory, rules, slot, marks):
+        answer = Answer(held, held, held)
     else:
-        raw = _allocate(score, view, facts, label.label, rules)
-        base = _allocate(np.zeros_like(score), view, facts, label.label, rules, prefer=raw > 0)
-    target, reasons = overlay.apply(raw, facts, rules.overlay, overlay.RULES[slot.kind])
-    levels = overlay.stop_levels(facts, rules.overlay)
-    exits = _exits(view.assets, reasons, levels)
-    kept = np.where(raw > 0, target / np.where(raw > 0, raw, 1.0), 0.0)
-    wanted = _wanted(view, book, facts, exits, levels, target=target, base=base * kept, expected=expected)
-    sent, dropped = orders.plan(slot, wanted, rules.pairs, rules.orders, rules.costs)
-    if book.memory.trading_state is TradingState.HALTED:
-        dropped += tuple(_halted(order.asset, view.assets, target, held) for order in sent)
-        sent = ()
+        facts = _facts(view, book, rules, slot, equity, held, marks, lost=lost)
+        answer = _answer(view, book, rules, slot, facts, label.label, expected, score)
     return Plan(
         slot=slot,
         as_of=view.as_of,
         assets=view.assets,
         price=view.price,
         equity=equity,
-        drawdown=_drawdown(book, slot, equity),
+        drawdown=marks.drawdown,
         held=held,
-        raw=raw,
-        base=base,
-        target=target,
+        raw=answer.raw,
+        base=answer.base,
+        target=answer.target,
         expected=expected,
         score=score,
         opinions=said,
-        reasons=reasons,
-        orders=sent,
-        dropped=dropped,
-        carry=_carry(view, book, rules, slot, facts, label, exits, sent, lost=blend.lost(said)),
+        reasons=answer.reasons,
+        orders=answer.sent,
+        dropped=answer.dropped,
+        carry=_carry(view, book.memory, rules.overlay, slot, marks, label, answer, lost=lost),
     )
+
+
+def _calm(view: View, memory: Memory, rules: Rules, slot: Slot, marks: Marks) -> bool:
+    """Whether nothing can come of a risk slot: no exit is touched, no scale falls, nobody asked for anything.
+
+    What is held is then what is wanted, every rule leaves it alone, and no leg is long enough to be named. The law:
+    the plan is, bit for bit, the one that all rules together would have given.
+    """
+    if slot.kind is not SlotKind.RISK or memory.flatten or marks.daily_new or rules.orders.min_order_usd <= 0:
+        return False
+    if marks.scale < memory.drawdown_scale:
+        return False
+    return not (_fresh(view, memory) and _touched(view, memory, rules.overlay))
+
+
+def _fresh(view: View, memory: Memory) -> bool:
+    """Whether the view brings evidence that no slot has used yet."""
+    return view.seen > memory.evidence
+
+
+def _touched(view: View, memory: Memory, settings: OverlaySettings) -> bool:
+    """Whether the range of some position's price reaches an exit level, frozen ones included."""
+    place, low = places(view.assets), view.low.tolist()
+    trailing, largest = 1.0 - settings.trailing, 1.0 - settings.max_loss
+    for asset, position in memory.positions.items():
+        lowest = low[place[asset]] if asset in place else NAN
+        if lowest <= position.stop or lowest <= position.high * trailing:
+            return True
+        if position.basis is not None and lowest <= float(position.basis) * largest:
+            return True
+    return False
+
+
+def _answer(
+    view: View, book: Book, rules: Rules, slot: Slot, facts: Facts, label: str, expected: Array, score: Array
+) -> Answer:
+    """Allocation, overlay, orders."""
+    if slot.kind is SlotKind.RISK:
+        raw = base = facts.held
+    else:
+        raw = _allocate(score, view, facts, label, rules)
+        base = _allocate(np.zeros_like(score), view, facts, label, rules, prefer=raw > 0)
+    target, reasons = overlay.apply(raw, facts, rules.overlay, overlay.RULES[slot.kind])
+    levels = overlay.stop_levels(facts, rules.overlay) if reasons else {}
+    exits = _exits(view.assets, reasons, levels)
+    kept = np.where(raw > 0, target / np.where(raw > 0, raw, 1.0), 0.0)
+    wanted = _wanted(view, book, facts, exits, levels, target=target, base=base * kept, expected=expected)
+    sent, dropped = orders.plan(slot, wanted, rules.pairs, rules.orders, rules.costs)
+    if book.memory.trading_state is TradingState.HALTED:
+        dropped += tuple(_halted(order.asset, view.assets, target, facts.held) for order in sent)
+        sent = ()
+    return Answer(raw, base, target, reasons, exits, sent, dropped)
 
 
 def _halted(asset: str, assets: tuple[str, ...], target: Array, held: Array) -> Dropped:
@@ -161,51 +240,64 @@ def _allocate(
 
 
 def _facts(
-    view: View, book: Book, rules: Rules, slot: Slot, equity: float, held: Array, said: Sequence[Opinion]
+    view: View, book: Book, rules: Rules, slot: Slot, equity: float, held: Array, marks: Marks, *, lost: bool
 ) -> Facts:
-    memory = book.memory
-    positions = [memory.positions.get(asset) for asset in view.assets]
-    day = slot.time - slot.time % DAY_S
-    opened = memory.days[-1].open if memory.days and memory.days[-1].day == day else equity
-    hit = memory.loss_day == day or equity <= opened * (1.0 - rules.overlay.daily_loss)
-    fresh = view.seen > memory.evidence
+    memory, n = book.memory, len(held)
+    basis, high, stop = np.full(n, NAN), np.full(n, NAN), np.full(n, NAN)
+    opened = np.full(n, slot.time, dtype=np.int64)
+    place = places(view.assets)
+    for asset, position in memory.positions.items():
+        if asset in place:
+            i = place[asset]
+            opened[i], high[i], stop[i] = position.opened, position.high, position.stop
+            basis[i] = NAN if position.basis is None else float(position.basis)
     return Facts(
         kind=slot.kind,
         time=slot.time,
         assets=view.assets,
-        tier=rules.tiers(),
+        tier=rules.tier,
         held=held,
         price=view.price,
-        low=view.low if fresh else np.full(len(held), NAN),
+        low=view.low if _fresh(view, memory) else np.full(n, NAN),
         vol=view.vol,
         liquidity=view.liquidity,
         logs=view.logs,
         equity=equity,
-        basis=np.array([float(p.basis) if p and p.basis is not None else NAN for p in positions]),
-        opened=np.array([p.opened if p else slot.time for p in positions], dtype=np.int64),
-        high=np.array([p.high if p else NAN for p in positions]),
-        stop=np.array([p.stop if p else NAN for p in positions]),
-        cooling=np.array([memory.cooldowns.get(a, 0) > slot.time for a in view.assets], dtype=bool),
-        frozen=(held > 0) & (view.fault != 0) | np.array([a in memory.quarantined for a in view.assets], dtype=bool),
-        drawdown_scale=_scale(
-            memory.drawdown_scale,
-            _drawdown(book, slot, equity),
-            rules.overlay,
-            may_rise=slot.kind is not SlotKind.RISK,
-        ),
+        basis=basis,
+        opened=opened,
+        high=high,
+        stop=stop,
+        cooling=_among(view.assets, [a for a, until in memory.cooldowns.items() if until > slot.time]),
+        frozen=(held > 0) & (view.fault != 0) | _among(view.assets, memory.quarantined),
+        drawdown_scale=marks.scale,
         drawdown_applied=memory.drawdown_scale,
-        daily_hit=hit,
-        daily_new=hit and memory.loss_day != day,
-        no_purchases=blend.lost(said) and slot.time - (memory.opinions_lost or slot.time) < DAY_S,
+        daily_hit=marks.daily_hit,
+        daily_new=marks.daily_new,
+        no_purchases=lost and slot.time - (memory.opinions_lost or slot.time) < DAY_S,
         state=memory.trading_state,
         flatten=memory.flatten,
     )
 
 
-def _drawdown(book: Book, slot: Slot, equity: float) -> float:
-    """Fall from the highest equity of the last 90 days, share in [0, 1)."""
-    days = accounts.mark_days(book.memory.days, slot.time, equity)
-    return max(0.0, 1.0 - equity / accounts.peak(days))
+def _among(assets: tuple[str, ...], chosen: Iterable[str]) -> BoolArray:
+    """(N,) which assets are chosen."""
+    place, out = places(assets), np.zeros(len(assets), dtype=bool)
+    for asset in chosen:
+        if asset in place:
+            out[place[asset]] = True
+    return out
+
+
+def _marks(memory: Memory, settings: OverlaySettings, slot: Slot, equity: float) -> Marks:
+    """Equity measured by the days that memory knows: drawdown from the highest of 90 days, loss since 00:00 UTC."""
+    days = accounts.mark_days(memory.days, slot.time, equity)
+    drawdown = max(0.0, 1.0 - equity / accounts.peak(days))
+    day = slot.time - slot.time % DAY_S
+    opened = memory.days[-1].open if memory.days and memory.days[-1].day == day else equity
+    known = memory.loss_day == day
+    hit = known or equity <= opened * (1.0 - settings.daily_loss)
+    scale = _scale(memory.drawdown_scale, drawdown, settings, may_rise=slot.kind is not SlotKind.RISK)
+    return Marks(days, drawdown, scale, hit, hit and not known)
 
 
 def _scale(applied: float, fall: float, settings: OverlaySettings, *, may_rise: bool) -> float:
@@ -224,7 +316,7 @@ def _scale(applied: float, fall: float, settings: OverlaySettings, *, may_rise: 
 
 
 def _step_below(raw: float, settings: OverlaySettings) -> float:
-    steps = float(np.floor(raw / settings.drawdown_step + 1e-9)) * settings.drawdown_step
+    steps = math.floor(raw / settings.drawdown_step + 1e-9) * settings.drawdown_step
     return min(1.0, max(settings.drawdown_floor, steps))
 
 
@@ -239,9 +331,9 @@ def _wanted(
     base: Array,
     expected: Array,
 ) -> orders.Wanted:
-    index = {asset: i for i, asset in enumerate(view.assets)}
+    index = places(view.assets)
     busy = {intent.order.asset: "PAIR_BUSY" for step in book.memory.open_slots for intent in step.intents}
-    frozen = {asset: "PAIR_FROZEN" for asset, is_frozen in zip(view.assets, facts.frozen, strict=True) if is_frozen}
+    frozen = {view.assets[i]: "PAIR_FROZEN" for i in np.flatnonzero(facts.frozen).tolist()}
     return orders.Wanted(
         assets=view.assets,
         target=target,
@@ -262,50 +354,49 @@ def _wanted(
 
 def _carry(
     view: View,
-    book: Book,
-    rules: Rules,
+    memory: Memory,
+    settings: OverlaySettings,
     slot: Slot,
-    facts: Facts,
+    marks: Marks,
     label: Regime,
-    exits: Mapping[str, str],
-    sent: Sequence[Order],
+    answer: Answer,
     *,
     lost: bool,
 ) -> Carry:
-    memory = book.memory
-    until = slot.time + round(rules.overlay.cooldown_h * 3600)
-    left = [order.asset for order in sent if order.asset in exits]
+    until = slot.time + round(settings.cooldown_h * 3600)
+    left = [order.asset for order in answer.sent if order.asset in answer.exits]
     cooling = {a: t for a, t in memory.cooldowns.items() if t > slot.time} | dict.fromkeys(left, until)
     return Carry(
         origin=view.origin,
         evidence=max(memory.evidence, view.seen),
         scored=memory.scored if slot.kind is SlotKind.RISK else view.as_of,
         regime=label,
-        days=accounts.mark_days(memory.days, slot.time, facts.equity),
-        drawdown_scale=facts.drawdown_scale,
-        loss_day=slot.time - slot.time % DAY_S if facts.daily_hit else memory.loss_day,
+        days=marks.days,
+        drawdown_scale=marks.scale,
+        loss_day=slot.time - slot.time % DAY_S if marks.daily_hit else memory.loss_day,
         opinions_lost=(memory.opinions_lost or slot.time) if lost else 0,
-        highs=_highs(memory.positions, view, facts),
+        highs=_highs(view, memory),
         cooldowns=dict(sorted(cooling.items())),
-        entry_atr=_entry_atr(view, rules.overlay, sent),
+        entry_atr=_entry_atr(view, settings, answer.sent),
     )
 
 
-def _highs(positions: Mapping[str, Position], view: View, facts: Facts) -> dict[str, float]:
+def _highs(view: View, memory: Memory) -> dict[str, float]:
     """Highest price of each position after this evidence: raised only now, after the triggers were tested."""
-    if not np.isfinite(facts.low).any():
+    if not memory.positions or not _fresh(view, memory) or not np.isfinite(view.low).any():
         return {}
-    raised = {}
-    for i, asset in enumerate(view.assets):
-        position = positions.get(asset)
-        if position is not None and np.isfinite(view.high[i]) and not view.high[i] <= position.high:
-            raised[asset] = float(view.high[i])
-    return raised
+    place, high = places(view.assets), view.high.tolist()
+    raised = [
+        (place[asset], asset)
+        for asset, position in memory.positions.items()
+        if asset in place and math.isfinite(high[place[asset]]) and not high[place[asset]] <= position.high
+    ]
+    return {asset: high[i] for i, asset in sorted(raised)}
 
 
 def _entry_atr(view: View, settings: OverlaySettings, sent: Sequence[Order]) -> dict[str, float]:
     """Distance of the entry stop in USD for every asset that is bought; an unknown ATR sets none, nor do exits off."""
-    if not settings.exits:
+    if not settings.exits or not any(order.quantity > 0 for order in sent):
         return {}
     distance = settings.atr_multiple * view.atr * view.price
     bought = {order.asset for order in sent if order.quantity > 0}

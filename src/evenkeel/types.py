@@ -7,11 +7,12 @@ Quantities are signed (+ buys).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from decimal import Decimal
 from enum import StrEnum
-from functools import cache
+from functools import cache, lru_cache
 from operator import attrgetter
 from typing import Any, TypeVar
 
@@ -23,6 +24,12 @@ from evenkeel.units import iso
 Array = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
 IntArray = NDArray[np.int64]
+
+
+@lru_cache(maxsize=64)
+def places(assets: tuple[str, ...]) -> Mapping[str, int]:
+    """Position of each asset in the order of the arrays."""
+    return {asset: i for i, asset in enumerate(assets)}
 
 
 T = TypeVar("T")
@@ -381,23 +388,35 @@ class Book:
 
     def units(self, assets: tuple[str, ...]) -> Array:
         """Units held per asset, (N,); 0 = none."""
-        held = self.holdings.units
-        return np.array([float(held[a]) if a in held else 0.0 for a in assets])
+        out, (at, held) = np.zeros(len(assets)), self._held(assets)
+        out[at] = held
+        return out
 
     def equity(self, assets: tuple[str, ...], price: Array) -> float:
         """Cash plus holdings at `price` (N,) in USD. Raises ValueError when a held asset has no price."""
-        units = self.units(assets)
-        held = units != 0
-        if not np.isfinite(price[held]).all():
-            missing = [a for a, h, p in zip(assets, held, price, strict=True) if h and not np.isfinite(p)]
-            raise ValueError(f"no price was ever seen for held {', '.join(missing)}: equity is unknown")
-        return float(self.holdings.cash) + float(units[held] @ price[held])
+        return self.valued(assets, price)[0]
 
     def weights(self, assets: tuple[str, ...], price: Array) -> Array:
         """Share of equity per asset, (N,), 0 where nothing is held."""
-        units = self.units(assets)
-        value = np.where(units != 0, units * np.where(np.isfinite(price), price, 0.0), 0.0)
-        return value / self.equity(assets, price)
+        return self.valued(assets, price)[1]
+
+    def valued(self, assets: tuple[str, ...], price: Array) -> tuple[float, Array]:
+        """Equity in USD and share of it per asset, (N,). Raises ValueError when a held asset has no price."""
+        at, held = self._held(assets)
+        paid = price[at]
+        equity = float(self.holdings.cash) + float(held @ paid)
+        if not math.isfinite(equity) and not np.isfinite(paid).all():
+            missing = [assets[i] for i, p in zip(at, paid, strict=True) if not np.isfinite(p)]
+            raise ValueError(f"no price was ever seen for held {', '.join(missing)}: equity is unknown")
+        weights = np.zeros(len(assets))
+        weights[at] = held * paid / equity
+        return equity, weights
+
+    def _held(self, assets: tuple[str, ...]) -> tuple[list[int], Array]:
+        """Positions of the assets that are held, ascending, and the units of each."""
+        place = places(assets)
+        rows = sorted([(place[a], float(units)) for a, units in self.holdings.units.items() if units and a in place])
+        return [i for i, _ in rows], np.array([units for _, units in rows])
 
 
 # ---------------------------------------------------------------- opinions and plans

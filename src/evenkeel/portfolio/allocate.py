@@ -8,6 +8,7 @@ weight exceeds its cap (design section 10, Allocate).
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Annotated, Literal
 
 import numpy as np
@@ -88,18 +89,27 @@ def choose(
     score (N,) NaN counts as 0 · liquidity (N,) breaks ties, then the symbol · eligible (N,) may be held at all ·
     held (N,) is held now.
     """
+    count = int(np.count_nonzero(eligible))
+    if count <= k:
+        return eligible.copy()
     merit = np.where(np.isfinite(score), score, 0.0)
     depth = np.where(np.isfinite(liquidity), liquidity, 0.0)
-    order = np.lexsort((np.array(assets), -depth, -merit))
+    order = np.lexsort((_alphabet(assets), -depth, -merit))
     ranked = order[eligible[order]]
-    staying = [i for rank, i in enumerate(ranked) if held[i] and rank < k + margin]
     chosen = np.zeros(len(score), dtype=bool)
-    chosen[staying] = True
-    for i in ranked:
-        if chosen.sum() >= k:
-            break
-        chosen[i] = True
+    near = ranked[: k + margin]
+    chosen[near[held[near]]] = True
+    chosen[ranked[~chosen[ranked]][: max(0, k - int(np.count_nonzero(chosen)))]] = True
     return chosen
+
+
+@lru_cache(maxsize=64)
+def _alphabet(assets: tuple[str, ...]) -> IntArray:
+    """(N,) place of each symbol in the alphabet."""
+    rank = np.empty(len(assets), dtype=np.int64)
+    rank[np.argsort(np.array(assets))] = np.arange(len(assets))
+    rank.flags.writeable = False
+    return rank
 
 
 def attraction(score: Array, vol: Array, chosen: BoolArray, tilt: float, vol_floor: float) -> Array:

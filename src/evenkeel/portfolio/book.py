@@ -158,10 +158,12 @@ def mark_days(days: tuple[DayMark, ...], time: int, equity: float) -> tuple[DayM
     day = time - time % DAY_S
     if days and days[-1].day == day:
         last = days[-1]
+        if equity <= last.high:
+            return days
         return (*days[:-1], replace(last, high=max(last.high, equity)))
     return (*days[-(PEAK_DAYS - 1) :], DayMark(day, equity, equity))
 
 
 def peak(days: tuple[DayMark, ...]) -> float:
     """Highest equity of the last 90 days, USD."""
-    return max(d.high for d in days)
+    return max([day.high for day in days])

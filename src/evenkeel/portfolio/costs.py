@@ -6,6 +6,7 @@ Impact follows the square-root law (Almgren et al. 2005; Toth et al. 2011): I = 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -31,6 +32,10 @@ class BpsByTier:
         """Fraction of notional for each asset, (N,)."""
         return np.array([self.tier1, self.tier2, self.tier3])[tier - 1] * BPS
 
+    def one(self, tier: int) -> float:
+        """Fraction of notional of one tier."""
+        return (self.tier1, self.tier2, self.tier3)[tier - 1] * BPS
+
 
 @dataclass(frozen=True, slots=True)
 class CostSettings:
@@ -51,6 +56,12 @@ def slippage(notional: Array, volume: Array, tier: IntArray, settings: CostSetti
     known = np.isfinite(volume) & (volume > 0)
     share = np.where(known, notional / np.where(known, volume, 1.0), 0.01)
     return settings.half_spread.of(tier) + settings.impact.of(tier) * np.sqrt(share)
+
+
+def slippage_of(notional: float, volume: float, tier: int, settings: CostSettings) -> float:
+    """`slippage` of one order, to the same bits, without making arrays of it."""
+    share = notional / volume if 0 < volume < math.inf else 0.01
+    return settings.half_spread.one(tier) + settings.impact.one(tier) * math.sqrt(share)
 
 
 def round_trip(notional: Array, volume: Array, tier: IntArray, settings: CostSettings) -> Array:

@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import numpy as np
 from annotated_types import Ge, Gt, Le
 
-from evenkeel.portfolio.costs import BPS, CostSettings, round_trip, slippage
+from evenkeel.portfolio.costs import BPS, CostSettings, round_trip, slippage_of
 from evenkeel.types import Array, BoolArray, Dropped, IntArray, Order, Pair, Slot, SlotKind
 from evenkeel.units import Key, floor_to
 
@@ -67,6 +67,18 @@ class Wanted:
     units: Mapping[str, Decimal]
 
 
+class Leg(NamedTuple):
+    """One asset's change of weight: what is wanted, what is left of it after the cost gate, what is held."""
+
+    place: int
+    asset: str
+    target: float
+    wanted: float
+    held: float
+    cut: bool
+    leaves: bool
+
+
 def gate(wanted: Wanted, settings: OrderSettings, costs: CostSettings) -> tuple[Array, BoolArray]:
     """Target after the cost gate, (N,), and who was cut by it.
 
@@ -87,26 +99,19 @@ def plan(
 ) -> tuple[tuple[Order, ...], tuple[Dropped, ...]]:
     """Orders in sending order (exits, other sells, buys; each by size) and every dropped leg with its code."""
     target, cut = gate(wanted, settings, costs)
-    band = getattr(settings.band, slot.kind.value)
+    band: float = getattr(settings.band, slot.kind.value)
     dropped: list[Dropped] = []
     legs: list[tuple[int, Decimal]] = []
-    for i, asset in enumerate(wanted.assets):
-        if wanted.target[i] == 0 and wanted.held[i] == 0:
+    rows = zip(target.tolist(), wanted.target.tolist(), wanted.held.tolist(), cut.tolist(), strict=True)
+    for i, (goal, wish, held, is_cut) in enumerate(rows):
+        if wish == 0 and held == 0:
             continue
-        leaves = asset in wanted.exit_codes or (target[i] == 0 and slot.kind is not SlotKind.SCORE)
-        code, quantity = _leg(
-            i,
-            asset,
-            float(target[i]),
-            cut=bool(cut[i]),
-            leaves=leaves,
-            band=band,
-            wanted=wanted,
-            pair=pairs[i],
-            settings=settings,
-        )
+        asset = wanted.assets[i]
+        leaves = asset in wanted.exit_codes or (goal == 0 and slot.kind is not SlotKind.SCORE)
+        leg = Leg(i, asset, goal, wish, held, cut=is_cut, leaves=leaves)
+        code, quantity = _leg(leg, band, wanted, pairs[i], settings)
         if code:
-            dropped.append(Dropped(asset, code, float(wanted.target[i]), float(wanted.held[i])))
+            dropped.append(Dropped(asset, code, wish, held))
         elif quantity:
             legs.append((i, quantity))
     legs = _in_order(legs, wanted)
@@ -120,32 +125,20 @@ def _drop(wanted: Wanted, i: int, code: str) -> Dropped:
     return Dropped(wanted.assets[i], code, float(wanted.target[i]), float(wanted.held[i]))
 
 
-def _leg(
-    i: int,
-    asset: str,
-    target: float,
-    *,
-    cut: bool,
-    leaves: bool,
-    band: float,
-    wanted: Wanted,
-    pair: Pair,
-    settings: OrderSettings,
-) -> tuple[str, Decimal | None]:
-    held = float(wanted.held[i])
-    change = target - held
-    if asset in wanted.blocked:
-        return (wanted.blocked[asset], None) if abs(wanted.target[i] - held) > band or leaves else ("", None)
-    if cut and abs(change) <= band < abs(wanted.target[i] - held):
+def _leg(leg: Leg, band: float, wanted: Wanted, pair: Pair, settings: OrderSettings) -> tuple[str, Decimal | None]:
+    change, wish = leg.target - leg.held, abs(leg.wanted - leg.held)
+    if leg.asset in wanted.blocked:
+        return (wanted.blocked[leg.asset], None) if wish > band or leg.leaves else ("", None)
+    if leg.cut and abs(change) <= band < wish:
         return "COST_EXCEEDS_EDGE", None
-    if abs(change) <= band and not leaves:
+    if abs(change) <= band and not leg.leaves:
         return ("INSIDE_BAND", None) if abs(change) * wanted.equity >= settings.min_order_usd else ("", None)
-    units = wanted.units.get(asset, Decimal(0))
-    quantity = _quantity(change, units, float(wanted.price[i]), wanted.equity, pair, leaves=leaves or target == 0)
-    notional = abs(float(quantity)) * float(wanted.price[i])
+    units, price = wanted.units.get(leg.asset, Decimal(0)), float(wanted.price[leg.place])
+    quantity = _quantity(change, units, price, wanted.equity, pair, leaves=leg.leaves or leg.target == 0)
+    notional = abs(float(quantity)) * price
     if quantity == 0 or notional <= float(pair.min_notional):
-        return ("DUST" if leaves else "BELOW_MIN_NOTIONAL"), None
-    if notional < settings.min_order_usd and not leaves:
+        return ("DUST" if leg.leaves else "BELOW_MIN_NOTIONAL"), None
+    if notional < settings.min_order_usd and not leg.leaves:
         return "BELOW_MIN_NOTIONAL", None
     return "", quantity
 
@@ -184,10 +177,10 @@ def _within_cash(
     kept: list[tuple[int, Decimal]] = []
     short: list[tuple[int, Decimal]] = []
     for i, quantity in legs:
-        value = np.array([abs(float(quantity)) * float(wanted.price[i])])
-        slip = slippage(value, wanted.liquidity[i : i + 1], wanted.tier[i : i + 1], costs)
-        cost = float(value[0] * 2.0 * (costs.taker * BPS + slip[0]))
-        flow = float(value[0]) - cost if quantity < 0 else -(float(value[0]) + cost)
+        value = abs(float(quantity)) * float(wanted.price[i])
+        slip = slippage_of(value, float(wanted.liquidity[i]), int(wanted.tier[i]), costs)
+        cost = value * 2.0 * (costs.taker * BPS + slip)
+        flow = value - cost if quantity < 0 else -(value + cost)
         if flow < 0 and cash + flow < 0:
             short.append((i, quantity))
             continue

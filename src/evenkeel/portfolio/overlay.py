@@ -6,8 +6,10 @@ keeps one `Reason` per asset and rule that changed something. The one law: no ru
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Annotated
 
 import numpy as np
@@ -88,20 +90,25 @@ Rule = Callable[[Array, Facts, OverlaySettings], Array]
 
 def stop_levels(facts: Facts, settings: OverlaySettings) -> dict[str, Array]:
     """Price (N,) USD at which each exit fires; NaN = the rule does not apply."""
-    levels = {
-        "ATR_STOP": facts.stop,
-        "TRAILING_STOP": facts.high * (1.0 - settings.trailing),
-        "MAX_LOSS": facts.basis * (1.0 - settings.max_loss),
-    }
+    levels = {rule: level(facts, settings) for rule, level in _LEVELS.items()}
     return levels if settings.exits else {rule: np.full_like(level, np.nan) for rule, level in levels.items()}
+
+
+_LEVELS: Mapping[str, Callable[[Facts, OverlaySettings], Array]] = {
+    "ATR_STOP": lambda facts, _: facts.stop,
+    "TRAILING_STOP": lambda facts, settings: facts.high * (1.0 - settings.trailing),
+    "MAX_LOSS": lambda facts, settings: facts.basis * (1.0 - settings.max_loss),
+}
 
 
 def _exit_below(rule: str) -> Rule:
     def exits(w: Array, facts: Facts, settings: OverlaySettings) -> Array:
-        level = stop_levels(facts, settings)[rule]
-        with np.errstate(invalid="ignore"):
-            hit = (facts.held > 0) & ~facts.frozen & (facts.low <= level)
-        return np.where(hit, 0.0, w)
+        if not settings.exits:
+            return w
+        hit = facts.low <= _LEVELS[rule](facts, settings)
+        if not hit.any():
+            return w
+        return np.where(hit & (facts.held > 0) & ~facts.frozen, 0.0, w)
 
     return exits
 
@@ -123,20 +130,31 @@ def time_stop(w: Array, facts: Facts, settings: OverlaySettings) -> Array:
 
 def cooldown(w: Array, facts: Facts, _: OverlaySettings) -> Array:
     """No weight where a stop fired lately, unless the position is frozen."""
+    if not facts.cooling.any():
+        return w
     return np.where(facts.cooling & ~facts.frozen, 0.0, w)
 
 
 def position_cap(w: Array, facts: Facts, settings: OverlaySettings) -> Array:
     """Clip each position to its tier's cap."""
-    return np.minimum(w, settings.caps.of(facts.tier))
+    caps = settings.caps.of(facts.tier)
+    return w if (w <= caps).all() else np.minimum(w, caps)
 
 
 def cluster_cap(w: Array, facts: Facts, settings: OverlaySettings) -> Array:
     """Scale each cluster of like assets to its cap."""
     scaled = w
     for members in settings.clusters.values():
-        scaled = _group_cap(scaled, np.isin(facts.assets, members), facts.frozen, settings.cluster_cap)
+        scaled = _group_cap(scaled, _among(facts.assets, tuple(members)), facts.frozen, settings.cluster_cap)
     return scaled
+
+
+@lru_cache(maxsize=64)
+def _among(assets: tuple[str, ...], members: tuple[str, ...]) -> BoolArray:
+    """(N,) which assets are members."""
+    inside: BoolArray = np.isin(assets, members)
+    inside.flags.writeable = False
+    return inside
 
 
 def _group_cap(w: Array, inside: BoolArray, frozen: BoolArray, cap: float) -> Array:
@@ -156,36 +174,44 @@ def liquidity_cap(w: Array, facts: Facts, settings: OverlaySettings) -> Array:
     """Clip each position to a share of its daily volume; unknown volume allows no more than is held."""
     known = np.isfinite(facts.liquidity)
     room = np.where(known, settings.participation * np.where(known, facts.liquidity, 0.0) / facts.equity, facts.held)
-    return np.minimum(w, room)
+    return w if (w <= room).all() else np.minimum(w, room)
 
 
 def portfolio_vol(w: Array, logs: Array, vol: Array, shrinkage: float) -> float:
     """Annualised volatility of weights (N,) from hourly log prices (H + 1, N), the covariance shrunk to its diagonal.
 
-    (1 - d) w'Sw + d sum w_i^2 S_ii, without forming S. Returns that are unknown count as 0 in w'Sw; where an asset
-    has no return at all its own `vol` stands in the diagonal; NaN there counts as 0 (it cannot be held).
+    (1 - d) w'Sw + d sum w_i^2 S_ii, without forming S, over what is wanted alone. Returns that are unknown count as 0
+    in w'Sw; where an asset has no return at all its own `vol` stands in the diagonal; NaN there counts as 0 (it cannot
+    be held).
     """
-    steps = np.diff(logs, axis=0)
+    wanted = np.flatnonzero(w)
+    if not len(wanted):
+        return 0.0
+    w, steps = w[wanted], np.diff(logs.take(wanted, axis=1), axis=0)
     known = np.isfinite(steps)
+    count = np.count_nonzero(known, axis=0)
     moves = np.where(known, steps, 0.0)
-    count = np.maximum(known.sum(axis=0), 1)
     hours = YEAR_S / HOUR_S
-    own = np.where(known.any(axis=0), (moves**2).sum(axis=0) / count * hours, np.nan_to_num(vol) ** 2)
-    together = float(np.mean((moves @ w) ** 2)) * hours if len(moves) else 0.0
-    return float(np.sqrt((1.0 - shrinkage) * together + shrinkage * float((w**2) @ own)))
+    own = np.where(count > 0, np.einsum("ij,ij->j", moves, moves) / np.maximum(count, 1) * hours, 0.0)
+    alone = np.flatnonzero(count == 0)
+    own[alone] = np.nan_to_num(vol[wanted[alone]]) ** 2
+    joint = moves @ w
+    together = float(joint @ joint) / len(moves) * hours if len(moves) else 0.0
+    return math.sqrt((1.0 - shrinkage) * together + shrinkage * float((w * w) @ own))
 
 
 def vol_target(w: Array, facts: Facts, settings: OverlaySettings) -> Array:
     """Scale everything to the volatility target where the portfolio exceeds it."""
     vol = portfolio_vol(w, facts.logs, facts.vol, settings.shrinkage)
-    return w * min(1.0, settings.vol_target / vol) if vol > 0 else w
+    return w * (settings.vol_target / vol) if vol > settings.vol_target else w
 
 
 def drawdown(w: Array, facts: Facts, _: OverlaySettings) -> Array:
     """Scale by the drawdown step; a risk slot applies only what is not applied yet."""
+    scale = facts.drawdown_scale
     if facts.kind is SlotKind.RISK:
-        return w * min(1.0, facts.drawdown_scale / facts.drawdown_applied)
-    return w * facts.drawdown_scale
+        scale = min(1.0, scale / facts.drawdown_applied)
+    return w if scale == 1.0 else w * scale
 
 
 def daily_loss(w: Array, facts: Facts, settings: OverlaySettings) -> Array:
@@ -243,11 +269,13 @@ def apply(
     w = raw
     reasons: list[Reason] = []
     for name, rule in rules:
-        before = np.where(facts.held > w, facts.held, w) if name in EXIT_CODES else w
+        before = np.maximum(facts.held, w) if name in EXIT_CODES else w
         after = rule(before, facts, settings)
+        if after is before:
+            continue
         if (np.abs(after) > np.abs(before) + 1e-15).any():
             raise ValueError(f"overlay rule {name} enlarged a weight")
         changed = np.flatnonzero(np.abs(after - before) > 1e-12)
-        reasons += [Reason(facts.assets[i], name, float(after[i] / before[i])) for i in changed]
+        reasons += [Reason(facts.assets[i], name, float(after[i] / before[i])) for i in changed.tolist()]
         w = np.where(after < before, np.minimum(w, after), w)
     return w, tuple(reasons)

@@ -15,7 +15,6 @@ from typing import Annotated
 import numpy as np
 from annotated_types import Ge, Le
 
-from evenkeel.signals.regime import LABELS
 from evenkeel.signals.strategies import SCORES
 from evenkeel.types import Array, Health, Opinion
 from evenkeel.units import DAY_S, YEAR_S, Key
@@ -37,7 +36,8 @@ class WeightByRegime:
 
     def expected(self, regime: Array) -> float:
         """Weight under regime probabilities (6,), of which the first three are directions."""
-        return float(sum(getattr(self, label) * p for label, p in zip(LABELS, regime[:3], strict=True)))
+        trend, chop, down = (float(p) for p in regime[:3])
+        return self.trend * trend + self.chop * chop + self.down * down
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,9 +109,11 @@ def blend(opinions: Sequence[Opinion], vol: Array, regime: Array, settings: Opin
     score = np.zeros(len(vol))
     for opinion in opinions:
         if opinion.health is Health.OK:
-            score += settings.weight(opinion.name, regime) * opinion.strength * np.nan_to_num(opinion.x)
-    score = np.where(np.isfinite(vol), score, 0.0)
-    return score * np.nan_to_num(day_vol(vol)), score
+            said = np.where(np.isfinite(opinion.x), opinion.x, 0.0)
+            score += settings.weight(opinion.name, regime) * opinion.strength * said
+    known = np.isfinite(vol)
+    score = np.where(known, score, 0.0)
+    return score * np.where(known, day_vol(vol), 0.0), score
 
 
 def lost(opinions: Sequence[Opinion]) -> bool:

@@ -5,9 +5,11 @@ Each becomes a room of its own (`signals/alpha`, `signals/policy`, `signals/edge
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 
-from evenkeel.types import Brain, Health, Opinion, View
+from evenkeel.types import Brain, Health, Opinion, View, frozen
 
 ABSENT = {
     "alpha": "no model under models/alpha",
@@ -16,10 +18,11 @@ ABSENT = {
 }
 
 
+@lru_cache(maxsize=64)
 def absent(name: str, size: int, *, wanted: bool, why: str = "") -> Opinion:
     """An opinion of `size` assets that says nothing: x is NaN (N,), health tells why."""
     health, reason = (Health.MISSING, why or ABSENT[name]) if wanted else (Health.OFF, "switched off in config")
-    return Opinion(name, np.full(size, np.nan), health, reason=reason)
+    return Opinion(name, frozen(np.full(size, np.nan)), health, reason=reason)
 
 
 def policy(brain: Brain, view: View, *, wanted: bool) -> Opinion:

@@ -108,10 +108,11 @@ class Signals:
 
     def _fault(self, t: int, late: int) -> NDArray[np.int8]:
         """Verdicts (N,) of a row that is `late` s old: what was fine is stale once it is older than the limit."""
-        said = self.fault[t]
+        said: NDArray[np.int8] = self.fault[t]
         if late <= self.settings.quality.limit(self.panel.bar_s):
             return said
-        return np.where(said == quality.Fault.OK, np.int8(quality.Fault.STALE), said)
+        stale: NDArray[np.int8] = np.where(said == quality.Fault.OK, np.int8(quality.Fault.STALE), said)
+        return stale
 
     def _range(self, t: int, since: int) -> tuple[Array, Array]:
         """Believed low and high of the rows after `since`; NaN where nothing is new."""

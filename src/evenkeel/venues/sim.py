@@ -13,11 +13,9 @@ from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from pathlib import Path
 from typing import Protocol
 
-import numpy as np
-
 from evenkeel.engine.ports import Found
 from evenkeel.errors import VenueError
-from evenkeel.portfolio.costs import BPS, CostSettings, slippage
+from evenkeel.portfolio.costs import BPS, CostSettings, slippage_of
 from evenkeel.types import Fill, Holdings, IntentStatus, Order, Pair
 from evenkeel.units import plain
 from evenkeel.venues.vault import FileVault, MemoryVault, Vault
@@ -38,8 +36,7 @@ def fill_price(order: Order, reference: float, volume: float, pair: Pair, costs:
     reference  first price after the decision, USD · volume  USD a day, NaN = unknown
     """
     start = min(reference, float(order.stop)) if order.stop is not None and order.quantity < 0 else reference
-    notional = np.array([abs(float(order.quantity)) * start])
-    slip = float(slippage(notional, np.array([volume]), np.array([pair.tier]), costs)[0])
+    slip = slippage_of(abs(float(order.quantity)) * start, volume, pair.tier, costs)
     worse = start * (1.0 + slip) if order.quantity > 0 else start * (1.0 - slip)
     rounding = ROUND_CEILING if order.quantity > 0 else ROUND_FLOOR
     return Decimal(repr(worse)).quantize(Decimal(1).scaleb(-pair.price_decimals), rounding=rounding)
