@@ -52,7 +52,7 @@ def train(
     label: Annotated[
         Literal["rank_vol", "rank", "demeaned", "raw"],
         typer.Option(help="What is fitted: ranks of volatility-scaled, ranks, demeaned or raw returns."),
-    ] = "rank_vol",
+    ] = "rank",
     folds: Annotated[int, typer.Option(min=1, max=50, help="Walk-forward tests.")] = 6,
     trials: Annotated[int, typer.Option(min=1, max=10_000, help="Trials of the search, for each horizon.")] = 20,
     batch: Annotated[int, typer.Option(min=1, max=256, help="Trials asked for at once; changes the outcome.")] = 4,

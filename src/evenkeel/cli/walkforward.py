@@ -43,7 +43,7 @@ def walkforward(
     label: Annotated[
         Literal["rank_vol", "rank", "demeaned", "raw"],
         typer.Option(help="What is fitted: ranks of volatility-scaled, ranks, demeaned or raw returns."),
-    ] = "rank_vol",
+    ] = "rank",
     folds: Annotated[int, typer.Option(min=2, max=50, help="Times that the models are fitted anew.")] = 6,
     seed: Annotated[int, typer.Option(min=0, max=2**31 - 1, help="Every random number derives from it.")] = 7,
     jobs: Annotated[int, typer.Option(min=1, help="Fits at once; changes no outcome.")] = 2,

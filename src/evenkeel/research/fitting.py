@@ -53,7 +53,7 @@ FIRST: Params = {
 class TrainSettings:
     """How the alpha is trained."""
 
-    label: Annotated[Label, Key("what is fitted: ranks of vol-scaled, ranks, demeaned or raw returns")] = "rank_vol"
+    label: Annotated[Label, Key("what is fitted: ranks of vol-scaled, ranks, demeaned or raw returns")] = "rank"
     objective: Annotated[Objective, Key("what the search maximises, mean over folds")] = "rank_ic_neutral"
     step_h: Annotated[int, Ge(1), Le(24), Key("hours between sampled decisions", "h")] = 3
     folds: Annotated[int, Ge(1), Le(50), Key("walk-forward tests")] = 6
