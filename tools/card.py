@@ -1,0 +1,134 @@
+"""Write a model card from what the commands printed: no figure in it is typed by hand.
+
+python tools/card.py train.json walk.json evaluate.json > models/alpha/v1/CARD.md
+
+The three are the `--json` documents of `train alpha`, `walkforward` and `evaluate alpha --holdout`, in this order.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+EVIDENCE = ("decisions", "ic", "ic_t", "icir", "rank_ic", "rank_ic_t", "rank_ic_neutral", "rank_ic_neutral_t")
+RUN = ("total_return", "cagr", "sharpe", "max_drawdown")
+
+
+def main(words: list[str]) -> int:
+    """Read three documents, print the card."""
+    if len(words) != 3:
+        print("usage: python tools/card.py train.json walk.json evaluate.json", file=sys.stderr)
+        return 2
+    train, walk, judged = (json.loads(Path(word).read_text()) for word in words)
+    print("\n".join([head(train), folds(train), portfolio(walk), holdout(judged), limits(train)]))
+    return 0
+
+
+def head(train: Mapping[str, Any]) -> str:
+    """What the model is and how it was made."""
+    read, fitted, search = train["data"], train["train"], train["search"]
+    files = " ".join(f"--data {one['file']}" for one in read)
+    unread = ", ".join(f"{one['held_out']:,} bars of {one['file']}" for one in read)
+    return f"""\
+# alpha {train["version"]}
+
+Two LightGBM models, 6 h and 24 h ahead, pooled over {len(train["universe"])} assets; label `{train["label"]}`;
+digest `{train["digest"][:12]}`.
+
+    evenkeel train alpha {files} --json
+
+- learned from {fitted["bar"]} bars, {fitted["rows"]:,} rows, decisions {fitted["from"]} .. {fitted["until"]}
+- held out, never read in training: {unread}
+- served on {", ".join(train["bars"])} bars and no other; expires {train["expires"]}
+- {train["trials"]} trials of parameters, objective {search["objective"]}, seed {search["seed"]}
+- {train["seconds"]:.0f} s, peak memory {train["peak_rss_mb"]} MB
+"""
+
+
+def folds(train: Mapping[str, Any]) -> str:
+    """Out-of-sample evidence of the search's folds, and as served."""
+    rows = [
+        [f"{fold['test'][0][:10]} .. {fold['test'][1][:10]}, {h} h", *evidence(one)]
+        for fold in train["folds"]
+        for h, one in sorted(fold["horizons"].items(), key=lambda item: int(item[0]))
+    ]
+    rows += [[f"**as served, {bar}**", *evidence(one)] for bar, one in train["evidence"].items()]
+    return f"""\
+## Out of sample, by fold
+
+The parameters were chosen on these very folds, so the figures flatter; the walk-forward below searched nothing.
+
+{table(["test", *EVIDENCE], rows)}
+"""
+
+
+def portfolio(walk: Mapping[str, Any]) -> str:
+    """What portfolios of refitted models would have done, beside every baseline."""
+    own, pbo, found = walk["portfolio"], walk["pbo"], walk["evidence"]
+    runs = [("walk-forward portfolio", own), *((one["strategy"], one) for one in walk["baselines"])]
+    luck = f"not computed ({pbo['reason']})" if pbo["probability"] is None else figure(pbo["probability"], 2)
+    verdicts = "\n".join(f"- {one['sentence']}" for one in walk["baselines"])
+    return f"""\
+## Walk-forward, net of costs
+
+    evenkeel walkforward --data {walk["data"]["file"]} --json
+
+{len(walk["folds"])} refits, tests {walk["folds"][0]["test"][0][:10]} .. {walk["folds"][-1]["test"][1][:10]}, before the hold-out.
+24 h: RankIC {figure(found["24h"]["rank_ic"])}, vol-neutral {figure(found["24h"]["rank_ic_neutral"])}.
+As served: IC {figure(found["mixed"]["ic"])}, t {figure(found["mixed"]["ic_t"], 1)}.
+
+{table(["", *RUN], [[name, *(figure(one[key], 3) for key in RUN)] for name, one in runs])}
+
+- Sharpe ratio, 90 % interval: {own["sharpe_interval"][0]:.2f} .. {own["sharpe_interval"][1]:.2f}
+- Deflated Sharpe ratio: {figure(own["deflated_sharpe"], 2)} after {own["trials"]} trials (`models/trials.jsonl`)
+- Probability of back-test overfitting: {luck}
+{verdicts}
+"""
+
+
+def holdout(judged: Mapping[str, Any]) -> str:
+    """The look at the bars that nothing was chosen on."""
+    row = [f"{judged['from'][:10]} .. {judged['to'][:10]}", *evidence(judged["evidence"])]
+    return f"""\
+## Hold-out
+
+    evenkeel evaluate alpha --version {judged["version"]} --data {judged["data"]["file"]} --holdout --json
+
+Every look is a line of `models/holdout.log`.
+
+{table([f"as served, {judged['data']['bar']}", *EVIDENCE], [row])}
+"""
+
+
+def limits(train: Mapping[str, Any]) -> str:
+    """What nobody should read into it."""
+    return f"""\
+## What it is not
+
+- A forecast of returns: it orders assets against each other, and much of its order is volatility's.
+- Proof of profit: the verdicts above stand as they are.
+- Up to date: it was trained until {train["train"]["until"][:10]}.
+- Free of survivors: coins that died before the data were collected are missing.
+- Net of your costs: they are the paper venue's, a fee of 10 bp with spread and impact by tier."""
+
+
+def evidence(found: Mapping[str, Any]) -> list[str]:
+    """One row of figures."""
+    return [figure(found[name]) for name in EVIDENCE]
+
+
+def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Markdown."""
+    return "\n".join("| " + " | ".join(line) + " |" for line in (columns, ["---"] * len(columns), *rows))
+
+
+def figure(value: float | None, digits: int = 4) -> str:
+    """A number, or `-` where it is not known."""
+    return "-" if value is None else f"{value:,}" if isinstance(value, int) else f"{value:.{digits}f}"
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
