@@ -68,6 +68,7 @@ The parameters were chosen on these very folds, so the figures flatter; the walk
 def portfolio(walk: Mapping[str, Any]) -> str:
     """What portfolios of refitted models would have done, beside every baseline."""
     own, pbo, found = walk["portfolio"], walk["pbo"], walk["evidence"]
+    first, last = walk["folds"][0]["test"][0][:10], walk["folds"][-1]["test"][1][:10]
     runs = [("walk-forward portfolio", own), *((one["strategy"], one) for one in walk["baselines"])]
     luck = f"not computed ({pbo['reason']})" if pbo["probability"] is None else figure(pbo["probability"], 2)
     verdicts = "\n".join(f"- {one['sentence']}" for one in walk["baselines"])
@@ -76,7 +77,7 @@ def portfolio(walk: Mapping[str, Any]) -> str:
 
     evenkeel walkforward --data {walk["data"]["file"]} --json
 
-{len(walk["folds"])} refits, tests {walk["folds"][0]["test"][0][:10]} .. {walk["folds"][-1]["test"][1][:10]}, before the hold-out.
+{len(walk["folds"])} refits, tests {first} .. {last}, before the hold-out.
 24 h: RankIC {figure(found["24h"]["rank_ic"])}, vol-neutral {figure(found["24h"]["rank_ic_neutral"])}.
 As served: IC {figure(found["mixed"]["ic"])}, t {figure(found["mixed"]["ic_t"], 1)}.
 
