@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -42,7 +43,21 @@ def pages(tmp_path_factory):
     first, second = (report.build(report.example(seed), np.random.default_rng(0)) for seed in (1, 2))
     report.write(first, folder / "report.html")
     report.write(report.compare([first, second], 0), folder / "compare.html")
+    report.write(report.build(crowded(), np.random.default_rng(0)), folder / "crowded.html")
     return folder
+
+
+def crowded():
+    """Nine baselines, over days that end with the first of a month."""
+    data = report.example(days=273)
+    names = ("buy-and-hold BTC", "equal weight", "inverse volatility", "low volatility", "7-day momentum",
+             "random score", "RSI 30/70", "RSI with SMA", "MA crossover")  # fmt: skip
+    curves, found = list(data.baselines.values()), data.verdicts
+    return replace(
+        data,
+        baselines={name: curves[i % 4] for i, name in enumerate(names)},
+        verdicts=tuple(replace(found[i % 4], baseline=name) for i, name in enumerate(names)),
+    )
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +66,10 @@ def browser():
         yield opened
 
 
-@pytest.mark.parametrize("name", ["report.html", "compare.html"])
+CHARTS = {"report.html": 11, "compare.html": 2, "crowded.html": 12}
+
+
+@pytest.mark.parametrize("name", CHARTS)
 @pytest.mark.parametrize(("width", "dark"), [(1100, False), (1100, True), (390, False), (390, True)])
 def test_all_charts_are_drawn_in_silence(browser, pages, name, width, dark):
     browser.console.clear()
@@ -61,13 +79,21 @@ def test_all_charts_are_drawn_in_silence(browser, pages, name, width, dark):
 
     assert browser.console == []
     assert browser.requests == [(pages / name).as_uri()]
-    assert len(drawn) == (2 if name == "compare.html" else 11)
+    assert len(drawn) == CHARTS[name]
     for chart in drawn:
         assert chart["shapes"] > 0
         assert chart["outside"] == []
         assert chart["ink"] not in ("none", "rgb(0, 0, 0)", "")
         assert chart["text"] > 11
     assert browser.ask("document.documentElement.scrollWidth") <= width
+
+
+def test_ten_columns_of_key_figures_fit_a_wide_page(browser, pages):
+    """Nothing is cut off at the right."""
+    browser.open(pages / "crowded.html", width=1100)
+    wide = browser.ask("(e => [e.scrollWidth, e.clientWidth])(document.querySelector('#figures .scroll'))")
+
+    assert wide[0] <= wide[1]
 
 
 def test_dark_is_dark(browser, pages):

@@ -23,7 +23,7 @@ from evenkeel.units import DAY_S, utc
 
 ROOT = Path(__file__).resolve().parents[2]
 SECTIONS = (
-    "figures", "equity", "underwater", "rolling", "monthly", "contributions", "costs", "turnover", "forecasts",
+    "equity", "figures", "underwater", "rolling", "monthly", "contributions", "costs", "turnover", "forecasts",
     "regimes", "stress", "ablation", "evidence",
 )  # fmt: skip
 
@@ -171,6 +171,46 @@ def test_turnover_by_week_is_all_that_was_traded(data, document):
     at = np.clip(np.searchsorted(data.strategy[0], chart["time"]), 0, len(data.strategy[0]) - 1)
 
     assert math.isclose(np.sum(np.array(chart["values"]) * data.strategy[1][at]), data.traded.usd.sum(), rel_tol=1e-6)
+
+
+def test_many_baselines_share_no_line_style(data):
+    """Each is drawn in a chart of few lines, beside the run."""
+    curve = next(iter(data.baselines.values()))
+    charts = part(built(replace(data, baselines={f"b{i}": curve for i in range(9)})), "equity")["charts"]
+    shown = [[series["name"] for series in chart["series"]] for chart in charts]
+
+    assert shown[0] == ["evenkeel", "b0", "b1", "b2", "b3", "b4"]
+    assert shown[1] == ["evenkeel", "b5", "b6", "b7", "b8"]
+    assert charts[1]["title"] == "Equity beside b5, b6, b7 and b8"
+    assert charts[2]["scale"] == "log"
+
+
+def test_a_market_that_never_fell_has_no_worst_days(data):
+    time = data.strategy[0]
+    rising = (time, 100.0 * np.exp(np.arange(len(time)) / 1000))
+
+    assert part(built(replace(data, baselines={"up": rising})), "stress")["absent"] == "up fell on no day"
+
+
+def test_yearly_figures_of_a_few_days_are_not_believed():
+    notes = part(built(report.example(days=30)), "figures")["notes"]
+
+    assert notes[-1] == "Yearly figures are drawn out from 30 days: they say next to nothing."
+    assert len(part(built(report.example(days=90)), "figures")["notes"]) == 1
+
+
+def test_the_caller_may_say_why_and_what_besides(data):
+    """Reasons and notes of the caller stand where they belong."""
+    told = {"ablation": "--quick was given", "baselines": "no candles", "doubled": "asked to be quick"}
+    document = built(replace(bare(data), absent=told, notes={"equity": ["by hand"]}))
+
+    assert part(document, "ablation")["absent"] == "--quick was given"
+    assert document["verdict"]["line"] == "Not judged: no candles."
+    assert part(document, "stress")["absent"] == part(document, "evidence")["absent"] == "no candles"
+    assert part(document, "costs")["notes"] == [
+        "Not measured: the same run with costs twice as high (asked to be quick)."
+    ]
+    assert part(document, "equity")["notes"] == ["by hand"]
 
 
 def test_the_water_is_as_deep_as_the_deepest_moment(data, document):

@@ -46,8 +46,8 @@ def build(data: ReportData, rng: np.random.Generator) -> dict[str, Any]:
 def _sections(data: ReportData, rng: np.random.Generator) -> list[Part]:
     """The chapters in their order, each with the notes that the caller has for it."""
     made = [
-        performance.key_figures(data),
         performance.equity(data),
+        performance.key_figures(data),
         performance.underwater(data),
         performance.rolling(data),
         performance.monthly(data),

@@ -81,7 +81,7 @@ def equity(data: ReportData) -> Part:
     groups = _few(list(data.baselines))
     shown = [{name: scaled[name] for name in (data.name, *group)} for group in groups]
     positive = {name: np.where(values > 0, values, np.nan) for name, values in shown[0].items()}
-    charts = [line("Equity", _grown(data.name, scaled), "usd", times, shown[0])]
+    charts = [line("Run and baselines", _grown(data.name, scaled), "usd", times, shown[0])]
     charts += [
         line(f"Equity beside {listing(group)}", "The same run.", "usd", times, rest)
         for group, rest in zip(groups[1:], shown[1:], strict=True)
