@@ -6,6 +6,7 @@ import hashlib
 import json
 import shutil
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -161,6 +162,19 @@ def test_a_machine_without_the_extra_is_told_what_to_install(run, files, tmp_pat
             done = run(tmp_path, *words, *more)
 
         refused(done, 3, f"{module} is not installed: python -m pip install")
+
+
+def test_a_cluster_that_is_not_there_is_told_at_once(run, files, tmp_path, monkeypatch):
+    """Nobody listens there; Ray itself is not even asked."""
+    ray = SimpleNamespace(is_initialized=lambda: False)
+    monkeypatch.setitem(sys.modules, "ray", ray)
+    monkeypatch.setitem(sys.modules, "ray.util", SimpleNamespace())
+    monkeypatch.setitem(sys.modules, "ray.util.joblib", SimpleNamespace(register_ray=lambda: None))
+    words = ("--data", str(files["early"]), *QUICK, "--no-tracking", "--backend", "ray", "--address", "127.0.0.1:9")
+
+    done = run(tmp_path, "train", "alpha", *words)
+
+    refused(done, 3, "Ray at 127.0.0.1:9 cannot be had")
 
 
 def flat(table):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import os
 import resource
+import socket
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -21,6 +22,7 @@ from evenkeel.errors import DataError, NotReadyError
 
 Params = Mapping[str, float]
 BACKENDS = ("local", "ray")
+KNOCK_S = 5.0
 EXTRA = "python -m pip install 'evenkeel[train]'"
 
 
@@ -177,12 +179,21 @@ def _start_ray(address: str | None) -> None:
 
 def _join(ray: Any, address: str | None) -> None:
     try:
+        if address is not None:
+            _knock(address)
         ray.init(address=address, include_dashboard=False if address is None else None, log_to_driver=False)
     except (OSError, ValueError, RuntimeError) as error:
         what = str(error).strip().splitlines() or [type(error).__name__]
         raise NotReadyError(
             f"Ray at {address or 'this machine'} cannot be had ({what[0]}): give the address of a cluster"
         ) from error
+
+
+def _knock(address: str) -> None:
+    """Raise OSError where nobody listens at host:port: Ray itself would go on trying for longer than anybody waits."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if host and port.isdigit():
+        socket.create_connection((host, int(port)), KNOCK_S).close()
 
 
 def _study(seed: int) -> Any:
