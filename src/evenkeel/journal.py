@@ -11,7 +11,7 @@ import hashlib
 import math
 import sqlite3
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from decimal import Decimal
 from pathlib import Path
@@ -243,11 +243,17 @@ def _foreign(value: Any) -> Any:
 # ---------------------------------------------------------------- reading
 
 
-def recent(path: Path, table: str, *, limit: int = 20, where: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
-    """The last `limit` rows of a table, oldest first, whose columns equal those of `where`; none without a journal."""
-    _check_names(table, [name for name in where or {} if name not in ("sequence", "row")])
+def recent(
+    path: Path, table: str, *, limit: int = 20, where: Mapping[str, Any] | None = None, columns: Sequence[str] = ()
+) -> list[dict[str, Any]]:
+    """The last `limit` rows of a table, oldest first, whose columns equal those of `where`; none without a journal.
+
+    columns  only these, for tables whose rows are large; `` = all
+    """
+    _check_names(table, [name for name in (*(where or {}), *columns) if name not in ("sequence", "row")])
+    picked = ", ".join(f'"{name}"' for name in columns) or "*"
     condition = " AND ".join(f'"{name}" = ?' for name in where) if where else "1"
-    query = f'SELECT * FROM {table} WHERE {condition} ORDER BY sequence DESC, "row" DESC LIMIT ?'  # noqa: S608
+    query = f'SELECT {picked} FROM {table} WHERE {condition} ORDER BY sequence DESC, "row" DESC LIMIT ?'  # noqa: S608
     with _reader(path) as connection:
         if connection is None:
             return []

@@ -77,6 +77,15 @@ def test_replaying_the_outbox_changes_nothing(path: Path) -> None:
     assert len(recent(path, "orders", limit=99)) == 10
 
 
+def test_of_large_rows_only_the_columns_asked_for_are_read(path: Path) -> None:
+    """A column that does not exist is refused, as everywhere."""
+    filled(path)
+
+    assert [set(row) for row in recent(path, "orders", limit=2, columns=("id", "asset"))] == [{"id", "asset"}] * 2
+    with pytest.raises(StateError, match="no column 'gaga'"):
+        recent(path, "orders", columns=("gaga",))
+
+
 def test_the_echo_of_a_record_is_the_record(tmp_path: Path) -> None:
     """A record written from memory and one written from the outbox after a crash give equal digests."""
     for name, rows in (("a", record(1)), ("b", from_json(Record, json.loads(dumps(to_json(record(1))))))):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,14 @@ if TYPE_CHECKING:
     from evenkeel.types import Brain
 
 EVERYTHING = 2**62
+READ: Mapping[str, tuple[str, ...]] = {
+    "equity": ("slot", "time", "equity"),
+    "fills": ("slot", "asset", "quantity", "price", "fee", "time"),
+    "targets": ("slot", "asset", "price"),
+    "plans": ("slot", "plan"),
+}
+"""Of each table what a report needs: a year of plans with their books would not fit."""
+
 LIVED = "the run was no back-test: `evenkeel backtest --report` repeats it without its parts and at twice the cost"
 UNSEEN = "the journal keeps the scores of what was held, not of all assets"
 GAPS = "the journal does not reach back to the run's beginning, or lacks a price"
@@ -35,7 +44,7 @@ def document(
     loaded = ask.loaded()
     rows = _rows(made, loaded)
     _enter(made, loaded, rows)
-    found, why = _baselines(_over(ask, loaded, rows), quick=quick, quiet=quiet)
+    found, why = _baselines(over(ask, loaded, rows), quick=quick, quiet=quiet)
     data = replace(_data(made, loaded, rows), baselines=found)
     absent = dict(data.absent) | ({"baselines": why} if why else {})
     return measured.judged(replace(data, absent=absent), made, loaded)
@@ -55,7 +64,7 @@ def _rows(made: Context, loaded: Loaded) -> Rows:
     from evenkeel.research.report import Rows
 
     journal = made.home / "state" / "journal.db"
-    tables = {name: recent(journal, name, limit=EVERYTHING) for name in ("equity", "fills", "targets", "plans")}
+    tables = {name: recent(journal, name, limit=EVERYTHING, columns=columns) for name, columns in READ.items()}
     rows = Rows(**tables, capital=float(loaded.config.venue.capital))
     marks = len(metrics.marks(*rows.curve)[0])
     if marks < 3:
@@ -114,7 +123,7 @@ def _in_sample(made: Context, loaded: Loaded, rows: Rows) -> bool:
     return not models or int(rows.curve[0][0]) < models[0].valid_from(loaded.config.feed.bar)
 
 
-def _over(ask: Ask, loaded: Loaded, rows: Rows) -> Ask:
+def over(ask: Ask, loaded: Loaded, rows: Rows) -> Ask:
     """The same configuration as a back-test over the days of the run, whatever clock it had."""
     if loaded.config.clock.kind == "virtual":
         return ask
