@@ -43,9 +43,9 @@ def subject(market):
 
 
 @pytest.fixture(scope="module")
-def trial(market):
+def sample(market):
     """Its decisions and folds."""
-    return leakage.trial_of(market, TrainSettings(folds=2, min_history_days=7.0))
+    return leakage.sample_of(market, TrainSettings(folds=2, min_history_days=7.0))
 
 
 @pytest.fixture(scope="module")
@@ -166,62 +166,62 @@ def test_a_decision_that_another_future_would_change_is_found(monkeypatch, subje
 # ---------------------------------------------------------------- leaks
 
 
-def test_a_model_that_has_seen_its_test_forecasts_permuted_labels(monkeypatch, trial):
+def test_a_model_that_has_seen_its_test_forecasts_permuted_labels(monkeypatch, sample):
     """What a random split does: the test's own rows are trained on, and even labels drawn by lot are known."""
-    honest = leakage.permuted(trial, range(2))
+    honest = leakage.permuted(sample, range(2))
     monkeypatch.setattr(folds.Fold, "train", lambda fold, time: time < fold.test_until)
     monkeypatch.setattr(folds, "require_purged", lambda *_: None)
     monkeypatch.setattr(folds, "inner", lambda fold, _gap: (fold.test_until, fold.test_from))
     monkeypatch.setattr(leakage, "FIRST", {**fitting.FIRST, "min_data_in_leaf": 5, "num_leaves": 31})
 
     assert honest.verdict == "ok"
-    assert leakage.permuted(trial, range(2)).failed
+    assert leakage.permuted(sample, range(2)).failed
 
 
-def test_permuted_returns_stay_within_their_time(trial):
+def test_permuted_returns_stay_within_their_time(sample):
     """The same numbers at every time, in another order, decided by seed and time."""
-    before = trial.data.returns[6]
-    dealt = leakage._dealt(trial.data, 6, 1).returns[6]
+    before = sample.data.returns[6]
+    dealt = leakage._dealt(sample.data, 6, 1).returns[6]
 
     assert np.array_equal(np.sort(before, axis=1), np.sort(dealt, axis=1), equal_nan=True)
     assert not np.array_equal(before, dealt, equal_nan=True)
-    assert np.array_equal(dealt, leakage._dealt(trial.data, 6, 1).returns[6], equal_nan=True)
+    assert np.array_equal(dealt, leakage._dealt(sample.data, 6, 1).returns[6], equal_nan=True)
 
 
-def test_features_that_are_stamped_a_bar_too_late_are_found(market, trial):
+def test_features_that_are_stamped_a_bar_too_late_are_found(market, sample):
     """Where the newest known bar is shown as if it were older, what is one bar older forecasts far better."""
-    late = [leakage.walked(trial, 6)]
-    known = [leakage.walked(leakage.planted(trial, market, SEED), 6)]
+    late = [leakage.tested(sample, 6)]
+    known = [leakage.tested(leakage.planted(sample, market, SEED), 6)]
 
     assert leakage.older(late, known).failed
     assert leakage.older(known, late).verdict == "ok"
 
 
-def test_lagged_features_are_those_of_the_bar_before(market, trial):
+def test_lagged_features_are_those_of_the_bar_before(market, sample):
     """Every decision is shown the row that closed one bar before its own."""
     wide = features.compute(market)
-    rows = np.searchsorted(market.time, trial.data.time)
-    shown = leakage.lagged(trial, market).data.x[:, :, trial.data.names.index("r_24")]
+    rows = np.searchsorted(market.time, sample.data.time)
+    shown = leakage.lagged(sample, market).data.x[:, :, sample.data.names.index("r_24")]
 
     assert np.array_equal(shown, wide.column("r_24")[rows - 1].astype(np.float32), equal_nan=True)
     assert not np.array_equal(shown, wide.column("r_24")[rows].astype(np.float32), equal_nan=True)
 
 
-def test_the_alarm_needs_sixty_days(trial, market):
-    found = leakage.walked(leakage.planted(trial, market, SEED), 6)
+def test_the_alarm_needs_sixty_days(sample, market):
+    found = leakage.tested(leakage.planted(sample, market, SEED), 6)
 
     assert leakage.alarm([found]).failed
     assert leakage.alarm([replace(found, days=59.0)]).verdict == "not judged"
 
 
-def test_a_fold_without_purge_is_found(trial):
-    bad = tuple(replace(fold, train_until=fold.test_from - 3600) for fold in trial.plan)
+def test_a_fold_without_purge_is_found(sample):
+    bad = tuple(replace(fold, train_until=fold.test_from - 3600) for fold in sample.plan)
 
-    assert leakage.purge(trial).verdict == "ok"
-    assert leakage.purge(replace(trial, plan=bad)).failed
+    assert leakage.purge(sample).verdict == "ok"
+    assert leakage.purge(replace(sample, plan=bad)).failed
 
 
-def test_a_check_that_lets_unpurged_folds_pass_is_found(monkeypatch, trial):
+def test_a_check_that_lets_unpurged_folds_pass_is_found(monkeypatch, sample):
     monkeypatch.setattr(leakage.folds, "require_purged", lambda *_: None)
 
-    assert leakage.purge(trial).failed
+    assert leakage.purge(sample).failed

@@ -293,14 +293,13 @@ def _after(found: Replayed, one: Decided) -> bool:
 
 
 def recomputed(subject: Subject, found: Replayed, count: int, seed: int, advance: Advance = lambda _: None) -> Check:
-    """A random sample of decisions again, from candles that end with the bar which each of them saw last."""
+    """A random sample of decisions, half of them with orders, again from candles that end with the bar they saw."""
     panel = found.panel
-    worth = [one for one in found.made if one.plan.orders or one.slot.kind in slots.TRADING]
-    if not worth:
+    chosen = _sample(found.made, count, np.random.default_rng(seed))
+    if not chosen:
         return Check("recomputed decisions", "not judged", np.nan, 0.0, "the back-test made no trading decision")
-    chosen = np.random.default_rng(seed).choice(len(worth), min(count, len(worth)), replace=False)
     wrong: list[tuple[str, str]] = []
-    for one in (worth[i] for i in sorted(chosen.tolist())):
+    for one in chosen:
         row = panels.index_of(panel, one.view.as_of)
         again = compute(panels.rows(panel, 0, row + 1), subject.brain, subject.settings, row)
         view = again.at(one.slot.time, one.view.since)
@@ -308,11 +307,24 @@ def recomputed(subject: Subject, found: Replayed, count: int, seed: int, advance
         part = different(one.plan, plan)
         wrong += [(one.slot.id, part)] * bool(part)
         advance(1)
-    orders = sum(len(worth[i].plan.orders) for i in chosen.tolist())
+    orders = sum(len(one.plan.orders) for one in chosen)
     text = f"{len(chosen)} random decisions with {orders} orders, again from candles that end with the bar they saw"
     if wrong:
         text += f": {len(wrong)} differ, first {wrong[0][0]} in {wrong[0][1]}"
     return judged("recomputed decisions", float(len(wrong)), 0.0, text, good=not wrong)
+
+
+def _sample(made: Sequence[Decided], count: int, rng: np.random.Generator) -> list[Decided]:
+    """Up to `count` trading decisions, as many with orders as without where there are enough of both."""
+    acting = [one for one in made if one.plan.orders]
+    idle = [one for one in made if not one.plan.orders and one.slot.kind in slots.TRADING]
+    few = min(len(acting), max(count // 2, count - len(idle)))
+    picked = [
+        group[i]
+        for group, size in ((acting, few), (idle, min(len(idle), count - few)))
+        for i in sorted(rng.choice(len(group), size, replace=False).tolist() if size else [])
+    ]
+    return sorted(picked, key=lambda one: one.slot.time)
 
 
 def different(left: Any, right: Any) -> str:

@@ -13,7 +13,7 @@ from evenkeel.research import causality, leakage
 from evenkeel.research.causality import Observe, Subject, Window
 from evenkeel.research.checks import Check, judged
 from evenkeel.research.fitting import TrainSettings
-from evenkeel.research.leakage import Trial, Walked
+from evenkeel.research.leakage import Sample, Tested
 from evenkeel.research.walkforward import LEAK_IC
 from evenkeel.signals.alpha import AlphaModel
 from evenkeel.signals.blend import PRIOR_STRENGTH
@@ -52,43 +52,43 @@ def examine(
     plant  smuggle in a feature that leads by one bar: a sound checker then fails
     Raises DataError or NotReadyError for bars that nothing can be learned from.
     """
-    trial = leakage.trial_of(subject.panel, TrainSettings(folds=FOLDS))
-    older = leakage.lagged(trial, subject.panel)
+    sample = leakage.sample_of(subject.panel, TrainSettings(folds=FOLDS))
+    older = leakage.lagged(sample, subject.panel)
     if plant:
-        trial = leakage.planted(trial, subject.panel, amount.seed)
+        sample = leakage.planted(sample, subject.panel, amount.seed)
         older = leakage.planted(older, subject.panel, amount.seed, lag=1)
-    now = _walked(trial, advance)
-    subject = speaking(subject, trial, now)
+    now = _tested(sample, advance)
+    subject = speaking(subject, sample, now)
     observe = causality.observing(subject.brain, _outspoken(subject.settings))
     observe = causality.leading(observe, amount.seed) if plant else observe
     found = causality.windows(subject.panel, amount.times, subject.rules.benchmark, amount.seed)
     yield causality.truncation(found, observe, advance)
     for kind in KINDS:
         yield causality.poisoned(found, observe, kind, amount.seed, advance)
-    yield leakage.permuted(trial, range(amount.seed, amount.seed + amount.seeds), advance)
-    yield leakage.older(now, _walked(older, advance))
-    yield _self_test(subject, trial, observe, found[0], amount.seed)
+    yield leakage.permuted(sample, range(amount.seed, amount.seed + amount.seeds), advance)
+    yield leakage.older(now, _tested(older, advance))
+    yield _self_test(subject, sample, observe, found[0], amount.seed)
     advance(1)
     yield leakage.alarm(now)
-    yield leakage.purge(trial)
+    yield leakage.purge(sample)
     replayed = causality.replayed(subject, DECISION_DAYS)
     yield causality.decision_time(replayed)
     yield causality.recomputed(subject, replayed, DECISIONS, amount.seed, advance)
 
 
-def speaking(subject: Subject, trial: Trial, now: Sequence[Walked]) -> Subject:
+def speaking(subject: Subject, sample: Sample, now: Sequence[Tested]) -> Subject:
     """The subject with an alpha that speaks: where none is in use, that of the last fold, fitted before its test."""
     if subject.brain.alpha or not subject.settings.opinions.alpha:
         return subject
     boosters = {one.horizon_h: one.model for one in now}
-    model = AlphaModel("last-fold", "", boosters, trial.plan[-1].train_until, NEVER, PRIOR_STRENGTH, {})
+    model = AlphaModel("last-fold", "", boosters, sample.plan[-1].train_until, NEVER, PRIOR_STRENGTH, {})
     return replace(subject, brain=replace(subject.brain, alpha=(model,)))
 
 
-def _walked(trial: Trial, advance: Advance) -> list[Walked]:
+def _tested(sample: Sample, advance: Advance) -> list[Tested]:
     made = []
-    for horizon_h in trial.settings.horizons_h:
-        made.append(leakage.walked(trial, horizon_h))
+    for horizon_h in sample.settings.horizons_h:
+        made.append(leakage.tested(sample, horizon_h))
         advance(1)
     return made
 
@@ -98,12 +98,12 @@ def _outspoken(settings: SignalSettings) -> SignalSettings:
     return replace(settings, opinions=replace(settings.opinions, alpha_in_sample=True))
 
 
-def _self_test(subject: Subject, trial: Trial, observe: Observe, window: Window, seed: int) -> Check:
+def _self_test(subject: Subject, sample: Sample, observe: Observe, window: Window, seed: int) -> Check:
     """A feature that leads by one bar, on a copy: recomputing must name it, and its IC must ring the alarm."""
     some = [replace(window, rows=window.rows[:SELF_TEST_TIMES])]
     crime = causality.leading(observe, seed)
     caught = causality.truncation(some, crime).failed and causality.poisoned(some, crime, "noise", seed).failed
-    walk = leakage.walked(leakage.planted(trial, subject.panel, seed), min(trial.settings.horizons_h))
+    walk = leakage.tested(leakage.planted(sample, subject.panel, seed), min(sample.settings.horizons_h))
     rings = leakage.too_good(walk)
     if caught and not rings and not leakage.measurable(walk):
         told = f"recomputing caught a planted feature that leads by one bar; {leakage.TOO_LITTLE}"

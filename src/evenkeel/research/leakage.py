@@ -39,7 +39,7 @@ Advance = Callable[[int], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Trial:
+class Sample:
     """What is fitted and judged: sampled decisions, purged folds, and how."""
 
     data: Dataset
@@ -48,7 +48,7 @@ class Trial:
 
 
 @dataclass(frozen=True, slots=True)
-class Walked:
+class Tested:
     """Tests of one horizon.
 
     series  `evidence.series` per decision · days  span of the tests, d · lags  of Newey and West
@@ -67,56 +67,56 @@ class Walked:
         return float(known.mean()) if len(known) else math.nan
 
 
-def trial_of(panel: Panel, settings: TrainSettings) -> Trial:
+def sample_of(panel: Panel, settings: TrainSettings) -> Sample:
     """Sample a panel as often as is worth while. Raises DataError or NotReadyError where nothing can be learned."""
     bars = int(np.isfinite(panel.close).sum())
     step_h = next((h for h in STEPS_H if bars * panel.bar_s <= h * HOUR_S * MOST_ROWS), STEPS_H[-1])
     own = replace(settings, step_h=step_h)
     data = dataset.build(panel, horizons_h=own.horizons_h, step_h=step_h, min_history_days=own.min_history_days)
-    return Trial(data, fitting.plan_folds(data, own), own)
+    return Sample(data, fitting.plan_folds(data, own), own)
 
 
-def lagged(trial: Trial, panel: Panel) -> Trial:
+def lagged(sample: Sample, panel: Panel) -> Sample:
     """The same decisions judged by the features of one bar earlier."""
-    rows = np.searchsorted(panel.time, trial.data.time) - 1
+    rows = np.searchsorted(panel.time, sample.data.time) - 1
     wide = features.compute(panel)
     cut = Features(wide.names, wide.values[rows], wide.market_names, wide.market[rows])
     at, columns = np.divmod(np.arange(len(rows) * len(panel.assets)), len(panel.assets))
-    x = alpha.matrix(cut, at, columns).reshape(trial.data.x.shape)
+    x = alpha.matrix(cut, at, columns).reshape(sample.data.x.shape)
     x[rows < 0] = np.nan
-    return replace(trial, data=replace(trial.data, x=x))
+    return replace(sample, data=replace(sample.data, x=x))
 
 
-def planted(trial: Trial, panel: Panel, seed: int, *, lag: int = 0) -> Trial:
+def planted(sample: Sample, panel: Panel, seed: int, *, lag: int = 0) -> Sample:
     """The same with one feature that leads by one bar, as it stood `lag` bars earlier."""
-    x = trial.data.x.copy()
-    rows = np.maximum(0, np.searchsorted(panel.time, trial.data.time) - lag)
-    x[:, :, trial.data.names.index(HOST)] = causality.lead(panel, seed)[rows]
-    return replace(trial, data=replace(trial.data, x=x))
+    x = sample.data.x.copy()
+    rows = np.maximum(0, np.searchsorted(panel.time, sample.data.time) - lag)
+    x[:, :, sample.data.names.index(HOST)] = causality.lead(panel, seed)[rows]
+    return replace(sample, data=replace(sample.data, x=x))
 
 
-def walked(trial: Trial, horizon_h: int) -> Walked:
+def tested(sample: Sample, horizon_h: int) -> Tested:
     """Fit before every test, judge on it."""
-    task = fitting.task_of(trial.data, horizon_h, trial.plan, trial.settings)
+    task = fitting.task_of(sample.data, horizon_h, sample.plan, sample.settings)
     at, x, model = task.data, np.full(task.data.returns.shape, np.nan), None
-    for fold in trial.plan:
+    for fold in sample.plan:
         model = alpha.booster(fitting.judge_fold(task, FIRST, fold).text)
         cells = fold.test(at.time)[at.rows]
         x[at.rows[cells], at.columns[cells]] = alpha.scores(model, at.inputs[cells])
-    days = (trial.plan[-1].test_until - trial.plan[0].test_from) / DAY_S
-    return Walked(horizon_h, evidence.series(x, at.returns, at.vol), days, at.lags, model)
+    days = (sample.plan[-1].test_until - sample.plan[0].test_from) / DAY_S
+    return Tested(horizon_h, evidence.series(x, at.returns, at.vol), days, at.lags, model)
 
 
 # ---------------------------------------------------------------- checks
 
 
-def purge(trial: Trial) -> Check:
+def purge(sample: Sample) -> Check:
     """Every fold trains on nothing whose label reaches its test; and one that did would be refused."""
-    gap_s = folds.purge_s(max(trial.settings.horizons_h), trial.data.bar_s)
-    decisions = trial.data.time
-    left = min(fold.test_from - int(decisions[fold.train(decisions)].max()) for fold in trial.plan)
-    text = f"h at least between the last decision that a fold learns from and its test, {len(trial.plan)} folds"
-    if not _refused(trial.plan[0], gap_s):
+    gap_s = folds.purge_s(max(sample.settings.horizons_h), sample.data.bar_s)
+    decisions = sample.data.time
+    left = min(fold.test_from - int(decisions[fold.train(decisions)].max()) for fold in sample.plan)
+    text = f"h at least between the last decision that a fold learns from and its test, {len(sample.plan)} folds"
+    if not _refused(sample.plan[0], gap_s):
         return judged(
             "purge", math.nan, gap_s / HOUR_S, "a fold that learns up to its test was not refused", good=False
         )
@@ -131,13 +131,13 @@ def _refused(fold: Fold, gap_s: int) -> bool:
     return False
 
 
-def permuted(trial: Trial, seeds: Sequence[int], advance: Advance = lambda _: None) -> Check:
+def permuted(sample: Sample, seeds: Sequence[int], advance: Advance = lambda _: None) -> Check:
     """Returns dealt anew among the assets of each time, models refitted: nothing can be forecast."""
-    horizon_h = min(trial.settings.horizons_h)
+    horizon_h = min(sample.settings.horizons_h)
     total, count, variance = 0.0, 0, 0.0
     for seed in seeds:
-        drawn = replace(trial, data=_dealt(trial.data, horizon_h, seed))
-        found = walked(drawn, horizon_h).series["rank_ic"]
+        drawn = replace(sample, data=_dealt(sample.data, horizon_h, seed))
+        found = tested(drawn, horizon_h).series["rank_ic"]
         known = np.isfinite(found)
         total, count = total + float(found[known].sum()), count + int(known.sum())
         variance += float((1.0 / (_assets(drawn, horizon_h)[known] - 1.0)).sum())
@@ -160,15 +160,15 @@ def _dealt(data: Dataset, horizon_h: int, seed: int) -> Dataset:
     return replace(data, returns={horizon_h: returns})
 
 
-def _assets(trial: Trial, horizon_h: int) -> Array:
+def _assets(sample: Sample, horizon_h: int) -> Array:
     """(D,) assets that each tested decision is judged on: 1 / (n - 1) is the variance of its RankIC by chance."""
-    start = int(np.searchsorted(trial.data.time, trial.plan[0].test_from))
-    known = trial.data.member & np.isfinite(trial.data.returns[horizon_h]) & np.isfinite(trial.data.vol)
+    start = int(np.searchsorted(sample.data.time, sample.plan[0].test_from))
+    known = sample.data.member & np.isfinite(sample.data.returns[horizon_h]) & np.isfinite(sample.data.vol)
     count: Array = known[start:].sum(axis=1).astype(np.float64)
     return count
 
 
-def older(now: Sequence[Walked], before: Sequence[Walked]) -> Check:
+def older(now: Sequence[Tested], before: Sequence[Tested]) -> Check:
     """Features of one bar earlier, models refitted: their IC must not be higher by more than 2 standard errors."""
     ts = {}
     for one, other in zip(now, before, strict=True):
@@ -185,7 +185,7 @@ def older(now: Sequence[Walked], before: Sequence[Walked]) -> Check:
     return judged("lagged features", known[worst], LAG_ERRORS, text, good=known[worst] <= LAG_ERRORS)
 
 
-def alarm(found: Sequence[Walked]) -> Check:
+def alarm(found: Sequence[Tested]) -> Check:
     """Too good to be true."""
     worst = max(
         found, key=lambda one: max(one.mean("ic") / LEAK_IC, one.mean("rank_ic_neutral") / LEAK_RANK_IC_NEUTRAL)
@@ -198,11 +198,11 @@ def alarm(found: Sequence[Walked]) -> Check:
     return judged("leak alarm", ic, LEAK_IC, told, good=not too_good(worst))
 
 
-def measurable(found: Walked) -> bool:
+def measurable(found: Tested) -> bool:
     """Whether there are enough days and assets for an IC to be believed."""
     return math.isfinite(found.mean("ic")) and found.days >= LEAK_DAYS
 
 
-def too_good(found: Walked) -> bool:
+def too_good(found: Tested) -> bool:
     """Whether a horizon's IC is one that only a leak explains."""
     return found.mean("ic") > LEAK_IC or found.mean("rank_ic_neutral") > LEAK_RANK_IC_NEUTRAL
