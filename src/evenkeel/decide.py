@@ -179,8 +179,7 @@ def _answer(
     if slot.kind is SlotKind.RISK:
         raw = base = facts.held
     else:
-        raw = _allocate(score, view, facts, label, rules)
-        base = _allocate(np.zeros_like(score), view, facts, label, rules, prefer=raw > 0)
+        raw, base = _allocate(view, facts, label, rules, score)
     target, reasons = overlay.apply(raw, facts, rules.overlay, overlay.RULES[slot.kind])
     levels = overlay.stop_levels(facts, rules.overlay) if reasons else {}
     exits = _exits(view.assets, reasons, levels)
@@ -215,28 +214,19 @@ def _label(view: View, book: Book, rules: Rules, slot: Slot) -> Regime:
     return regime.step(book.memory.regime, view.regime, slot.time, rules.regime)
 
 
-def _allocate(
-    score: Array, view: View, facts: Facts, label: str, rules: Rules, prefer: BoolArray | None = None
-) -> Array:
-    """Raw weights; with `prefer`, over exactly that hold set (the base of the same assets, without opinions)."""
+def _allocate(view: View, facts: Facts, label: str, rules: Rules, score: Array) -> tuple[Array, Array]:
+    """Raw weights, and the base: those of the same hold set without opinions."""
     holds = facts.held > 0
     eligible = (view.ready | holds) & (view.fault == 0) & ~facts.cooling
-    eligible = eligible if prefer is None else eligible & prefer
     frozen = facts.frozen | (holds & ~facts.cooling & ~np.isfinite(view.vol))
     if rules.allocate.method == "direct":
-        return allocate.direct_weights(view.wanted, facts.tier, eligible, facts.held, frozen, label, rules.allocate)
-    return allocate.raw_weights(
-        score,
-        view.vol,
-        view.liquidity,
-        view.assets,
-        facts.tier,
-        eligible,
-        facts.held,
-        frozen,
-        label,
-        rules.allocate,
-    )
+        given = (facts.held, frozen, label, rules.allocate)
+        raw = allocate.direct_weights(view.wanted, facts.tier, eligible, *given)
+        return raw, allocate.direct_weights(view.wanted, facts.tier, eligible & (raw > 0), *given)
+    on = allocate.ground(view.vol, facts.tier, eligible, facts.held, frozen, label, rules.allocate)
+    raw = allocate.spread(on, score, view.liquidity, view.assets, rules.allocate)
+    level = np.zeros_like(score)
+    return raw, allocate.spread(on, level, view.liquidity, view.assets, rules.allocate, within=raw > 0)
 
 
 def _facts(
@@ -261,7 +251,8 @@ def _facts(
         low=view.low if _fresh(view, memory) else np.full(n, NAN),
         vol=view.vol,
         liquidity=view.liquidity,
-        logs=view.logs,
+        moves=view.moves,
+        variance=view.variance,
         equity=equity,
         basis=basis,
         opened=opened,

@@ -465,7 +465,8 @@ class View:
     vol        (N,) annualised · atr (N,) fraction of price · liquidity (N,) USD a day; NaN = unknown
     ready      (N,) listed long enough to be opened · regime (6,) probabilities, see signals.regime
     wanted     (N,) weights that a strategy wants, for `allocate.method: direct`; NaN = no wish
-    logs       (H + 1, N) log prices, hourly, oldest first, for the 30-day covariance
+    moves      (H, N) hourly log returns of 30 days, oldest first, 0 where unknown, for the portfolio's volatility
+    variance   (N,) annualised mean square of those that are known; NaN = none
     features   (N, F) and market (G,), named
     """
 
@@ -487,7 +488,8 @@ class View:
     regime: Array
     opinions: tuple[Opinion, ...]
     wanted: Array
-    logs: Array
+    moves: Array
+    variance: Array
     feature_names: tuple[str, ...]
     features: Array
     market_names: tuple[str, ...]

@@ -63,7 +63,7 @@ def utc(text: str | int | datetime) -> int:
 
 def iso(time_s: int) -> str:
     """ISO time of UTC seconds, e.g. `2025-07-01T06:00:00Z`."""
-    return datetime.fromtimestamp(time_s, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return f"{datetime.fromtimestamp(time_s, UTC).isoformat(timespec='seconds')[:19]}Z"
 
 
 def floor_to(value: Decimal, decimals: int) -> Decimal:

@@ -20,8 +20,8 @@ from evenkeel.signals.view import COVARIANCE_H, compute
 from evenkeel.types import Book, Brain, Holdings, Slot, SlotKind
 
 PRICES = ("open", "high", "low", "close", "volume")
-WIDE = ("price", "age", "fault", "logs", "low", "high")
-NARROW = ("ready", "rule", "alpha", "regime")
+WIDE = ("price", "age", "fault", "logs", "moves", "low", "high")
+NARROW = ("ready", "rule", "alpha", "regime", "variance")
 
 
 def of(market, first):
@@ -148,9 +148,9 @@ def test_the_declared_warm_up_gives_the_last_row(seed, bar_s):
         got = parts(short)[name]
         if name == "ready":
             assert (got <= expected).all()
-        elif name != "logs":
+        elif name != "moves":
             np.testing.assert_allclose(got, expected, rtol=1e-6, atol=1e-9, err_msg=name)
-    np.testing.assert_allclose(short.logs, whole.logs[-len(short.logs) :])
+    np.testing.assert_allclose(short.moves, whole.moves[-len(short.moves) :], atol=1e-12)
 
 
 def test_half_of_the_warm_up_is_not_enough():

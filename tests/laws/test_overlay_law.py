@@ -41,7 +41,8 @@ def facts(draw, kind=None):
         low=some(40, 150),
         vol=some(0.1, 3.0),
         liquidity=some(0, 1e8),
-        logs=np.cumsum(rng.normal(0, draw(st.sampled_from([0.0, 0.01, 0.1])), (50, n)), axis=0) + some(0, 1, 0.1),
+        moves=rng.normal(0, draw(st.sampled_from([0.0, 0.01, 0.1])), (50, n)),
+        variance=some(0, 9, 0.1),
         equity=draw(st.sampled_from([100.0, 1e5, 1e9])),
         basis=some(50, 150),
         opened=rng.integers(10**9 - 90 * 86_400, 10**9, n),
@@ -131,8 +132,9 @@ def test_a_rule_that_enlarges_is_caught_while_it_runs(plant, kind):
     n = len(ASSETS)
     calm = Facts(
         kind, 10**9, ASSETS, np.ones(n, dtype=np.int64), np.full(n, 0.1), np.ones(n), np.full(n, np.nan), np.ones(n),
-        np.full(n, 1e9), np.zeros((2, n)), 1e5, np.ones(n), np.full(n, 10**9), np.ones(n), np.full(n, np.nan),
-        np.zeros(n, dtype=bool), np.zeros(n, dtype=bool), 1.0, 1.0, False, False, False, TradingState.ACTIVE, False,
+        np.full(n, 1e9), np.zeros((1, n)), np.zeros(n), 1e5, np.ones(n), np.full(n, 10**9), np.ones(n),
+        np.full(n, np.nan), np.zeros(n, dtype=bool), np.zeros(n, dtype=bool), 1.0, 1.0, False, False, False,
+        TradingState.ACTIVE, False,
     )  # fmt: skip
 
     overlay.apply(calm.held, calm, OverlaySettings(), RULES[kind])

@@ -161,7 +161,7 @@ def facts(**changes):
     calm = Facts(
         kind=SlotKind.REBALANCE, time=START, assets=("BTC", "UNI", "ONDO"), tier=np.array([1, 2, 3]),
         held=np.array([0.10, 0.08, 0.04]), price=np.full(n, 100.0), low=np.full(n, np.nan), vol=np.full(n, 0.5),
-        liquidity=np.full(n, 1e9), logs=np.zeros((2, n)), equity=1e5, basis=np.full(n, 100.0),
+        liquidity=np.full(n, 1e9), moves=np.zeros((1, n)), variance=np.zeros(n), equity=1e5, basis=np.full(n, 100.0),
         opened=np.full(n, START - DAY), high=np.full(n, 100.0), stop=np.full(n, np.nan),
         cooling=np.zeros(n, dtype=bool), frozen=np.zeros(n, dtype=bool), drawdown_scale=1.0, drawdown_applied=1.0,
         daily_hit=False, daily_new=False, no_purchases=False, state=TradingState.ACTIVE, flatten=False,

@@ -13,7 +13,8 @@ from evenkeel.portfolio.allocate import (
     attraction,
     choose,
     direct_weights,
-    raw_weights,
+    ground,
+    spread,
     water_fill,
 )
 
@@ -99,13 +100,19 @@ def test_unknown_scores_rank_as_zero_and_the_ineligible_are_not_held():
     assert [n for n, c in zip(NAMES, chosen, strict=True) if c] == ["B", "E"]
 
 
+def raw_weights(score, vol, liquidity, names, tier, eligible, held, frozen, regime, settings):
+    """Allocation in one step."""
+    on = ground(vol, tier, eligible, held, frozen, regime, settings)
+    return spread(on, score, liquidity, names, settings)
+
+
 def test_attraction_by_hand():
     """exp(clip(s / 0.05, -2, 2)) / max(vol, floor)."""
-    a = attraction(
-        np.array([0.05, 1.0, -1.0, np.nan, 0.0, 0.0]), np.array([0.5, 1.0, 1.0, 0.5, 0.01, np.nan]), ALL, 1.0, 0.1
-    )
+    score, vol = np.array([0.05, 1.0, -1.0, np.nan, 0.0]), np.array([0.5, 1.0, 1.0, 0.5, 0.01])
+    on = ground(np.append(vol, np.nan), np.ones(6, dtype=np.int64), ALL, np.zeros(6), NONE, "trend", S)
 
-    np.testing.assert_allclose(a, [np.e / 0.5, np.e**2, np.e**-2, 2.0, 10.0, 0.0])
+    np.testing.assert_allclose(attraction(score, on.safe[:5], 1.0), [np.e / 0.5, np.e**2, np.e**-2, 2.0, 10.0])
+    assert not on.free[5]
 
 
 def test_frozen_assets_keep_their_weight_out_of_gross_sleeve_and_places():

@@ -115,38 +115,40 @@ def test_liquidity_cap_is_a_share_of_daily_volume():
     np.testing.assert_allclose(after([0.10, 0.09, 0.04], facts)[0], [0.05, 0.08, 0.04])
 
 
+YEAR_H = 365.25 * 24
+
+
 def test_portfolio_vol_equals_the_explicit_covariance():
     """(1 - d) w'Sw + d sum w^2 S_ii with S = mean of outer products of hourly returns, unknown returns as 0."""
     rng = np.random.default_rng(3)
-    logs = np.cumsum(rng.normal(0, 0.01, (721, 3)) @ rng.normal(0, 1, (3, 3)), axis=0)
-    logs[100:110, 1] = np.nan
-    w, hours = np.array([0.4, 0.3, 0.2]), 365.25 * 24
-    r = np.diff(logs, axis=0)
-    known = np.isfinite(r)
+    r = rng.normal(0, 0.01, (720, 3)) @ rng.normal(0, 1, (3, 3))
+    r[100:110, 1] = np.nan
+    known, w = np.isfinite(r), np.array([0.4, 0.3, 0.2])
     r = np.where(known, r, 0.0)
-    joint = r.T @ r / len(r) * hours
-    own = (r**2).sum(axis=0) / known.sum(axis=0) * hours
+    joint = r.T @ r / len(r) * YEAR_H
+    own = (r**2).sum(axis=0) / known.sum(axis=0) * YEAR_H
     expected = np.sqrt(0.8 * w @ joint @ w + 0.2 * (w**2 @ own))
 
-    assert portfolio_vol(w, logs, np.full(3, np.nan), 0.2) == pytest.approx(expected, rel=1e-12)
+    assert portfolio_vol(w, r, own, np.full(3, np.nan), 0.2) == pytest.approx(expected, rel=1e-12)
 
 
 def test_an_asset_without_returns_brings_its_own_volatility():
-    logs = np.zeros((5, 3))
-    logs[:, 0] = np.nan
+    variance = np.array([np.nan, 0.0, 0.0])
+    found = portfolio_vol(np.array([0.5, 0, 0]), np.zeros((5, 3)), variance, np.array([0.8, 1, 1]), 0.25)
 
-    assert portfolio_vol(np.array([0.5, 0, 0]), logs, np.array([0.8, 1, 1]), 0.25) == pytest.approx(0.5 * 0.8 * 0.5)
+    assert found == pytest.approx(0.5 * 0.8 * 0.5)
 
 
 def test_vol_target_scales_all_to_the_target_and_never_up():
-    rng = np.random.default_rng(0)
-    wild = np.cumsum(rng.normal(0, 0.05, (721, 3)), axis=0)
-    facts = world.facts(logs=wild)
+    wild = np.random.default_rng(0).normal(0, 0.05, (720, 3))
+    variance = (wild**2).mean(axis=0) * YEAR_H
+    facts = world.facts(moves=wild, variance=variance)
     w, _ = after([0.15, 0.10, 0.05], facts)
+    calm = world.facts(moves=wild / 1000, variance=variance / 1e6)
 
-    assert portfolio_vol(w, wild, facts.vol, S.shrinkage) == pytest.approx(S.vol_target)
+    assert portfolio_vol(w, wild, variance, facts.vol, S.shrinkage) == pytest.approx(S.vol_target)
     np.testing.assert_allclose(w / w[0], [1, 2 / 3, 1 / 3])
-    np.testing.assert_allclose(after([0.15, 0.10, 0.05], world.facts(logs=wild / 1000))[0], [0.15, 0.10, 0.05])
+    np.testing.assert_allclose(after([0.15, 0.10, 0.05], calm)[0], [0.15, 0.10, 0.05])
 
 
 def test_drawdown_scales_targets_at_trading_slots_and_only_the_news_at_risk_slots():

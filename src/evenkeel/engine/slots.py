@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
 from annotated_types import Ge
 
@@ -78,8 +78,8 @@ def begun(memory: Memory, slot: Slot) -> Memory:
     return changed(memory, watermarks={**memory.watermarks, slot.kind.value: slot.time})
 
 
-def ended(memory: Memory, outcome: SlotOutcome) -> Memory:
-    """Memory with one more slot ended. The slot has begun; an open one may end after newer ones."""
+def ended(memory: Memory, outcome: SlotOutcome, **also: Any) -> Memory:
+    """Memory with one more slot ended, and `also` by field. It has begun; an open one may end after newer ones."""
     kind = dict(memory.counts.get(outcome.kind, {}))
     kind[outcome.outcome] = kind.get(outcome.outcome, 0) + 1
     return changed(
@@ -87,6 +87,7 @@ def ended(memory: Memory, outcome: SlotOutcome) -> Memory:
         records=memory.records + 1,
         slots=(*memory.slots[-(KEEP - 1) :], outcome),
         counts={**memory.counts, outcome.kind: kind},
+        **also,
     )
 
 

@@ -72,11 +72,10 @@ def prepare(
     memory, differences = _reconciled(memory, view, holdings)
     book = Book(holdings, memory)
     plan = decider(view, book, brain, rules, slot)
-    after = accounts.apply_carry(memory, plan.carry)
     intents = tuple(Intent(order) for order in plan.orders)
     draft = rows.draft(plan, book, differences) if recorded else {"entry_atr": plan.carry.entry_atr, "tables": {}}
     step = OpenSlot(slot, plan.as_of, draft, intents)
-    return Prepared(changed(after, open_slots=(*after.open_slots, step)), plan, differences)
+    return Prepared(accounts.apply_carry(memory, plan.carry, open_slots=(*memory.open_slots, step)), plan, differences)
 
 
 def _reconciled(memory: Memory, view: View, holdings: Holdings) -> tuple[Memory, tuple[Difference, ...]]:
@@ -120,13 +119,13 @@ def finish(memory: Memory, slot: Slot, *, recorded: bool = True) -> Memory:
         raise ValueError(f"slot {slot.id} cannot be finished: it is not open, or an intent is unresolved")
     fills = [fill for intent in step.intents for fill in intent.fills]
     memory = accounts.settle(memory, fills, step.plan["entry_atr"]) if fills else memory
-    memory = changed(memory, open_slots=tuple(s for s in memory.open_slots if s.slot != slot))
-    if memory.flatten and not step.intents and not memory.open_slots:
-        memory = replace(memory, flatten=False, trading_state=TradingState.HALTED)
+    closed: dict[str, Any] = {"open_slots": tuple(s for s in memory.open_slots if s.slot != slot)}
+    if memory.flatten and not step.intents and not closed["open_slots"]:
+        closed |= {"flatten": False, "trading_state": TradingState.HALTED}
     orders = len(step.intents)
     outcome = SlotOutcome(slot.id, slot.kind.value, slot.time, "done", as_of=step.as_of, orders=orders)
-    done = ended(memory, outcome)
-    return _recorded(done, outcome, rows.completed(step, memory)) if recorded else done
+    done = ended(memory, outcome, **closed)
+    return _recorded(done, outcome, rows.completed(step, done)) if recorded else done
 
 
 def end(memory: Memory, slot: Slot, outcome: str, reason: str, as_of: int = 0, *, recorded: bool = True) -> Memory:

@@ -22,7 +22,7 @@ import numpy as np
 
 from evenkeel.errors import DataError
 from evenkeel.market import kernels
-from evenkeel.market.kernels import COVERAGE, decay_of, lag, log, ratio, window_mean, window_of
+from evenkeel.market.kernels import COVERAGE, decay_of, fold, lag, log, ratio, window_mean, window_of
 from evenkeel.market.panel import is_known, pick, trailing
 from evenkeel.types import Array, BoolArray, IntArray, Panel, frozen
 from evenkeel.units import DAY_S, HOUR_S, YEAR_S
@@ -241,7 +241,7 @@ def compute(panel: Panel, *, benchmark: str = "BTC", first_row: int = 0) -> Feat
     values = np.empty((len(panel.time) - first_row, len(panel.assets), len(FEATURES)))
     values[: phases - 1] = np.nan
     if len(panel.time) >= phases:
-        base = _fold(trailing(pick(panel, [benchmark]), phases).close, phases)
+        base = fold(trailing(pick(panel, [benchmark]), phases).close, phases)
         for start in range(0, len(panel.assets), _ASSETS_AT_ONCE):
             some = slice(start, start + _ASSETS_AT_ONCE)
             with np.errstate(over="ignore", invalid="ignore"):  # an absurd price ends as NaN, see `_fill`
@@ -281,15 +281,15 @@ def _hours(bars: Panel, base: Array, phases: int) -> Hours:
     """Fold trailing-hour bars and add what several formulas share. base (H, k) is the benchmark's close."""
     known = is_known(bars)
     dollars = np.where(known & (bars.volume >= 0), bars.close * bars.volume, np.nan)
-    close = _fold(np.where(known, bars.close, np.nan), phases)
+    close = fold(np.where(known, bars.close, np.nan), phases)
     price, base_price = log(close), np.repeat(log(base), len(bars.assets), axis=1)
     ret = price - lag(price, 1)
     beta, residual_sd = kernels.regression(ret, base_price - lag(base_price, 1), BETA_H)
     return Hours(
         close=close,
-        high=_fold(_positive(bars.high), phases),
-        low=_fold(_positive(bars.low), phases),
-        dollars=_fold(dollars, phases),
+        high=fold(_positive(bars.high), phases),
+        low=fold(_positive(bars.low), phases),
+        dollars=fold(dollars, phases),
         price=price,
         ret=ret,
         base_price=base_price,
@@ -302,14 +302,6 @@ def _hours(bars: Panel, base: Array, phases: int) -> Hours:
 def _positive(x: Array) -> Array:
     good: BoolArray = np.isfinite(x) & (x > 0)
     return np.where(good, x, np.nan)
-
-
-def _fold(x: Array, phases: int) -> Array:
-    """(L, n) -> (ceil(L / k), k n): column phase x n + asset; the last hour is filled up with NaN."""
-    hours = -(-len(x) // phases)
-    padded = np.full((hours * phases, x.shape[1]), np.nan)
-    padded[: len(x)] = x
-    return padded.reshape(hours, phases * x.shape[1])
 
 
 def _phases(bar_s: int) -> int:

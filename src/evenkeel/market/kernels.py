@@ -47,6 +47,16 @@ def window_of(decay: float) -> int:
     return math.ceil(math.log(1.0 / TAIL) / -math.log(decay))
 
 
+def fold(x: Array, phases: int, fill: float = math.nan) -> Array:
+    """(L, n) -> (ceil(L / k), k n): column phase x n + asset; the last hour is filled up."""
+    hours = -(-len(x) // phases)
+    if hours * phases == len(x):
+        return x.reshape(hours, phases * x.shape[1])
+    padded = np.empty((hours * phases, x.shape[1]))
+    padded[: len(x)], padded[len(x) :] = x, fill
+    return padded.reshape(hours, phases * x.shape[1])
+
+
 def lag(x: Array, hours: int) -> Array:
     """(H, C) value `hours` earlier; NaN where there is none."""
     out = np.full_like(x, np.nan)

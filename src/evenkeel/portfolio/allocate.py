@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from math import fsum
 from typing import Annotated, Literal
 
 import numpy as np
@@ -90,16 +91,27 @@ def choose(
     held (N,) is held now.
     """
     count = int(np.count_nonzero(eligible))
-    if count <= k:
+    if count <= k or (count <= k + margin and not (eligible & ~held).any()):
         return eligible.copy()
+    ranked = ranking(score, liquidity, assets)
+    return _best(ranked[eligible[ranked]], held, k, margin)
+
+
+def ranking(score: Array, liquidity: Array, assets: tuple[str, ...]) -> IntArray:
+    """(N,) positions from the best score to the worst; the more liquid, then the symbol, breaks ties."""
     merit = np.where(np.isfinite(score), score, 0.0)
     depth = np.where(np.isfinite(liquidity), liquidity, 0.0)
-    order = np.lexsort((_alphabet(assets), -depth, -merit))
-    ranked = order[eligible[order]]
-    chosen = np.zeros(len(score), dtype=bool)
+    order: IntArray = np.lexsort((_alphabet(assets), -depth, -merit))
+    return order
+
+
+def _best(ranked: IntArray, held: BoolArray, k: int, margin: int) -> BoolArray:
+    chosen = np.zeros(len(held), dtype=bool)
     near = ranked[: k + margin]
     chosen[near[held[near]]] = True
-    chosen[ranked[~chosen[ranked]][: max(0, k - int(np.count_nonzero(chosen)))]] = True
+    missing = k - int(np.count_nonzero(chosen))
+    if missing > 0:
+        chosen[ranked[~chosen[ranked]][:missing]] = True
     return chosen
 
 
@@ -112,11 +124,13 @@ def _alphabet(assets: tuple[str, ...]) -> IntArray:
     return rank
 
 
-def attraction(score: Array, vol: Array, chosen: BoolArray, tilt: float, vol_floor: float) -> Array:
-    """a_i = exp(tilt clip(s_i / 0.05, -2, 2)) / max(vol_i, floor) for the chosen, else 0. (N,), > 0 where chosen."""
+def attraction(score: Array, safe: Array, tilt: float) -> Array:
+    """a_i = exp(tilt clip(s_i / 0.05, -2, 2)) / sigma_i of those chosen, (n,) > 0.
+
+    score (n,) NaN counts as 0 · safe (n,) volatility believed, annualised
+    """
     lean = np.clip(np.where(np.isfinite(score), score, 0.0) / SCORE_UNIT, -2.0, 2.0)
-    safe = np.where(np.isfinite(vol), np.maximum(vol, vol_floor), np.inf)
-    return np.where(chosen, np.exp(tilt * lean) / safe, 0.0)
+    return np.exp(tilt * lean) / safe
 
 
 def water_fill(budget: float, a: Array, cap: Array, sleeve: BoolArray, sleeve_cap: float) -> Array:
@@ -126,57 +140,98 @@ def water_fill(budget: float, a: Array, cap: Array, sleeve: BoolArray, sleeve_ca
     If the sleeve then exceeds its own cap its members are filled alone up to it, and the others with what remains.
     """
     if budget <= 0:
-        return np.zeros_like(a)
-    w = _fill(budget, a, cap)
-    if w[sleeve].sum() <= sleeve_cap:
-        return w
-    inside = _fill(sleeve_cap, np.where(sleeve, a, 0.0), cap)
-    outside = _fill(budget - inside.sum(), np.where(sleeve, 0.0, a), cap)
-    return inside + outside
+        return np.zeros(len(a))
+    wanted, caps, inside = a.tolist(), cap.tolist(), sleeve.tolist()  # few are wanted: lists are quicker than arrays
+    w = _fill(budget, wanted, caps)
+    if fsum([x for x, small in zip(w, inside, strict=True) if small]) > sleeve_cap:
+        small = _fill(sleeve_cap, np.where(sleeve, a, 0.0).tolist(), caps)
+        large = _fill(budget - fsum(small), np.where(sleeve, 0.0, a).tolist(), caps)
+        w = [x + y for x, y in zip(small, large, strict=True)]
+    return np.array(w)
 
 
-def _fill(budget: float, a: Array, cap: Array) -> Array:
-    w = np.zeros_like(a)
-    free = a > 0
+def _fill(budget: float, a: list[float], cap: list[float]) -> list[float]:
+    w = [0.0] * len(a)
+    free = [i for i, x in enumerate(a) if x > 0]
     left = budget
-    while left > 0 and free.any():
-        share = left * np.where(free, a, 0.0) / a[free].sum()
-        over = free & (share >= cap)
-        if not over.any():
-            return np.where(free, share, w)
-        w = np.where(over, cap, w)
-        free = free & ~over
-        left = budget - w.sum()
+    while left > 0 and free:
+        total = fsum([a[i] for i in free])
+        over = [i for i in free if left * a[i] / total >= cap[i]]
+        if not over:
+            for i in free:
+                w[i] = left * a[i] / total
+            return w
+        for i in over:
+            w[i] = cap[i]
+        free = [i for i in free if i not in over]
+        left = budget - fsum(w)
     return w
 
 
-def raw_weights(
-    score: Array,
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What allocation stands on, whatever the scores: (N,) arrays, shares of equity.
+
+    free  may be bought or kept and is not frozen · held  is held now · reserved  weight of the frozen
+    caps, sleeve  by tier · safe  volatility believed, inf = unknown · places  positions left by the frozen
+    budget, room  for all, and for the sleeve
+    """
+
+    free: BoolArray
+    held: BoolArray
+    reserved: Array
+    caps: Array
+    sleeve: BoolArray
+    safe: Array
+    places: int
+    budget: float
+    room: float
+
+
+def ground(
     vol: Array,
-    liquidity: Array,
-    assets: tuple[str, ...],
     tier: IntArray,
     eligible: BoolArray,
     held: Array,
     frozen: BoolArray,
     regime: str,
     settings: AllocateSettings,
-) -> Array:
-    """Raw weights (N,) >= 0; frozen assets keep `held` and are reserved out of gross, sleeve and position budget.
+) -> Ground:
+    """What is known before any score. Frozen assets keep `held` and are reserved out of gross, sleeve and places.
 
-    score, vol, liquidity (N,) as in `View`; tier (N,) 1..3; eligible (N,) may be bought or kept; held (N,) weights.
+    vol (N,) as in `View`; tier (N,) 1..3; eligible (N,) may be bought or kept; held (N,) weights; frozen (N,).
     """
-    reserved = np.where(frozen, held, 0.0)
-    k = max(0, getattr(settings.k, regime) - int((frozen & (held > 0)).sum()))
-    sleeve = tier == 3
-    free = eligible & ~frozen & np.isfinite(vol)
-    small = choose(score, liquidity, assets, free & sleeve, held > 0, settings.tier3_count, settings.tier3_count)
-    free = free & (~sleeve | small)
-    chosen = choose(score, liquidity, assets, free, held > 0, k, settings.margin)
-    a = attraction(score, vol, chosen, settings.tilt, settings.vol_floor)
-    budget = getattr(settings.gross, regime) - settings.cash_buffer - reserved.sum()
-    room = max(0.0, settings.caps.tier3_sleeve - reserved[sleeve].sum())
-    return water_fill(budget, a, settings.caps.of(tier), sleeve, room) + reserved
+    reserved, sleeve, known = np.where(frozen, held, 0.0), tier == 3, np.isfinite(vol)
+    return Ground(
+        free=eligible & ~frozen & known,
+        held=held > 0,
+        reserved=reserved,
+        caps=settings.caps.of(tier),
+        sleeve=sleeve,
+        safe=np.where(known, np.maximum(vol, settings.vol_floor), np.inf),
+        places=max(0, getattr(settings.k, regime) - int(np.count_nonzero(reserved))),
+        budget=float(getattr(settings.gross, regime) - settings.cash_buffer - reserved.sum()),
+        room=max(0.0, settings.caps.tier3_sleeve - float(reserved[sleeve].sum())),
+    )
+
+
+def spread(
+    on: Ground,
+    score: Array,
+    liquidity: Array,
+    assets: tuple[str, ...],
+    settings: AllocateSettings,
+    within: BoolArray | None = None,
+) -> Array:
+    """Raw weights (N,) >= 0 by score (N,), of the best or, with `within` (N,), of the best of those."""
+    free = on.free if within is None else on.free & within
+    count = settings.tier3_count
+    small = choose(score, liquidity, assets, free & on.sleeve, on.held, count, count)
+    chosen = choose(score, liquidity, assets, (free & ~on.sleeve) | small, on.held, on.places, settings.margin)
+    at = np.flatnonzero(chosen)
+    a, w = attraction(score[at], on.safe[at], settings.tilt), on.reserved.copy()
+    w[at] += water_fill(on.budget, a, on.caps[at], on.sleeve[at], on.room)
+    return w
 
 
 def direct_weights(
@@ -191,7 +246,7 @@ def direct_weights(
     """Raw weights (N,) >= 0 of somebody who wants weights: `wanted` clipped to the caps, then scaled into the budget.
 
     wanted (N,) >= 0, NaN = no wish: such an asset keeps `held`, reserved out of gross and sleeve like a frozen one.
-    The others as in `raw_weights`. What a cap cuts off stays cash.
+    The others as in `ground`. What a cap cuts off stays cash.
     """
     kept = frozen | ~np.isfinite(wanted)
     reserved = np.where(kept, held, 0.0)

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from math import isfinite
+from typing import Any
 
 from evenkeel.types import Carry, DayMark, Fill, Holdings, Memory, Position, changed
 from evenkeel.units import DAY_S
@@ -56,8 +57,8 @@ def _average(position: Position | None, fill: Fill) -> Decimal:
     return paid / bought
 
 
-def apply_carry(memory: Memory, carry: Carry) -> Memory:
-    """Memory with what the decision itself changes: evidence, regime, day marks, highs, cool-downs."""
+def apply_carry(memory: Memory, carry: Carry, **also: Any) -> Memory:
+    """Memory with what the decision itself changes: evidence, regime, day marks, highs, cool-downs; `also` by field."""
     positions = memory.positions
     if carry.highs:
         raised = {a: changed(p, high=carry.highs[a]) for a, p in positions.items() if a in carry.highs}
@@ -74,6 +75,7 @@ def apply_carry(memory: Memory, carry: Carry) -> Memory:
         opinions_lost=carry.opinions_lost,
         cooldowns=carry.cooldowns,
         positions=positions,
+        **also,
     )
 
 

@@ -102,13 +102,18 @@ def plan(
     band: float = getattr(settings.band, slot.kind.value)
     dropped: list[Dropped] = []
     legs: list[tuple[int, Decimal]] = []
-    rows = zip(target.tolist(), wanted.target.tolist(), wanted.held.tolist(), cut.tolist(), strict=True)
-    for i, (goal, wish, held, is_cut) in enumerate(rows):
+    least = settings.min_order_usd
+    rows = zip(wanted.assets, target.tolist(), wanted.target.tolist(), wanted.held.tolist(), cut.tolist(), strict=True)
+    for i, (asset, goal, wish, held, is_cut) in enumerate(rows):
         if wish == 0 and held == 0:
             continue
-        asset = wanted.assets[i]
+        change = abs(goal - held)
         leaves = asset in wanted.exit_codes or (goal == 0 and slot.kind is not SlotKind.SCORE)
-        leg = Leg(i, asset, goal, wish, held, cut=is_cut, leaves=leaves)
+        if change <= band and not (leaves or is_cut or asset in wanted.blocked):
+            if change * wanted.equity >= least:
+                dropped.append(Dropped(asset, "INSIDE_BAND", wish, held))
+            continue
+        leg = Leg(i, asset, goal, wish, held, is_cut, leaves)
         code, quantity = _leg(leg, band, wanted, pairs[i], settings)
         if code:
             dropped.append(Dropped(asset, code, wish, held))

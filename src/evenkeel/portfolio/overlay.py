@@ -68,7 +68,8 @@ class Facts:
     low: Array
     vol: Array
     liquidity: Array
-    logs: Array
+    moves: Array
+    variance: Array
     equity: float
     basis: Array
     opened: IntArray
@@ -159,6 +160,8 @@ def _among(assets: tuple[str, ...], members: tuple[str, ...]) -> BoolArray:
 
 def _group_cap(w: Array, inside: BoolArray, frozen: BoolArray, cap: float) -> Array:
     """Scale the members that can be traded so that the group, the frozen included, keeps to its cap."""
+    if float(w[inside].sum()) <= cap and not frozen.any():
+        return w
     free = inside & ~frozen
     room = max(0.0, cap - float(w[inside & frozen].sum()))
     total = float(w[free].sum())
@@ -177,32 +180,22 @@ def liquidity_cap(w: Array, facts: Facts, settings: OverlaySettings) -> Array:
     return w if (w <= room).all() else np.minimum(w, room)
 
 
-def portfolio_vol(w: Array, logs: Array, vol: Array, shrinkage: float) -> float:
-    """Annualised volatility of weights (N,) from hourly log prices (H + 1, N), the covariance shrunk to its diagonal.
+def portfolio_vol(w: Array, moves: Array, variance: Array, vol: Array, shrinkage: float) -> float:
+    """Annualised volatility of weights (N,) from hourly returns (H, N), the covariance shrunk to its diagonal.
 
-    (1 - d) w'Sw + d sum w_i^2 S_ii, without forming S, over what is wanted alone. Returns that are unknown count as 0
-    in w'Sw; where an asset has no return at all its own `vol` stands in the diagonal; NaN there counts as 0 (it cannot
-    be held).
+    (1 - d) w'Sw + d sum w_i^2 S_ii, without forming S. Returns that are unknown are 0 in `moves` and left out of
+    `variance` (N,), which is S_ii; where an asset has none its own `vol` stands there; NaN of both counts as 0 (it
+    cannot be held).
     """
-    wanted = np.flatnonzero(w)
-    if not len(wanted):
-        return 0.0
-    w, steps = w[wanted], np.diff(logs.take(wanted, axis=1), axis=0)
-    known = np.isfinite(steps)
-    count = np.count_nonzero(known, axis=0)
-    moves = np.where(known, steps, 0.0)
-    hours = YEAR_S / HOUR_S
-    own = np.where(count > 0, np.einsum("ij,ij->j", moves, moves) / np.maximum(count, 1) * hours, 0.0)
-    alone = np.flatnonzero(count == 0)
-    own[alone] = np.nan_to_num(vol[wanted[alone]]) ** 2
+    own = np.where(np.isfinite(variance), variance, np.nan_to_num(vol) ** 2)
     joint = moves @ w
-    together = float(joint @ joint) / len(moves) * hours if len(moves) else 0.0
+    together = float(joint @ joint) / len(moves) * (YEAR_S / HOUR_S) if len(moves) else 0.0
     return math.sqrt((1.0 - shrinkage) * together + shrinkage * float((w * w) @ own))
 
 
 def vol_target(w: Array, facts: Facts, settings: OverlaySettings) -> Array:
     """Scale everything to the volatility target where the portfolio exceeds it."""
-    vol = portfolio_vol(w, facts.logs, facts.vol, settings.shrinkage)
+    vol = portfolio_vol(w, facts.moves, facts.variance, facts.vol, settings.shrinkage)
     return w * (settings.vol_target / vol) if vol > settings.vol_target else w
 
 
@@ -266,9 +259,11 @@ def apply(
     Exits look at what is held, so a position that fires leaves a reason even where its raw weight is already 0.
     Raises ValueError if a rule enlarges a weight: that is a bug, never a market condition.
     """
-    w = raw
+    w, untouched = raw, not np.isfinite(facts.low).any()
     reasons: list[Reason] = []
     for name, rule in rules:
+        if untouched and name in _LEVELS:
+            continue
         before = np.maximum(facts.held, w) if name in EXIT_CODES else w
         after = rule(before, facts, settings)
         if after is before:

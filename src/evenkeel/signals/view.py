@@ -13,11 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evenkeel.market import features, quality
+from evenkeel.market.kernels import fold, lag, window_sum
 from evenkeel.signals import alpha, opinions, regime, strategies
 from evenkeel.signals import rule as rules
 from evenkeel.signals.blend import PRIOR_STRENGTH, OpinionSettings
 from evenkeel.types import Array, BoolArray, Brain, Health, IntArray, Opinion, Panel, View, frozen
-from evenkeel.units import DAY_S, HOUR_S
+from evenkeel.units import DAY_S, HOUR_S, YEAR_S
 
 COVARIANCE_H = 720
 
@@ -40,7 +41,8 @@ class Signals:
 
     price, age, low, high (T, N) · fault (T, N) int8 · ready (R, N) · vol, atr, liquidity, rule (R, N)
     alpha (R, N), None where no model is there and wanted · regime (R, 6) · features as computed by market.features
-    logs (T, N) log of `price` · score, wanted (R, N) of a strategy that has one, else None
+    logs (T, N) log of `price` · moves (T, N) its change in an hour, 0 = unknown · variance (R, N) of 30 days of moves
+    score, wanted (R, N) of a strategy that has one, else None
     """
 
     panel: Panel
@@ -49,6 +51,7 @@ class Signals:
     age: Array
     fault: NDArray[np.int8]
     logs: Array
+    moves: Array
     low: Array
     high: Array
     ready: BoolArray
@@ -60,6 +63,7 @@ class Signals:
     vol: Array
     atr: Array
     liquidity: Array
+    variance: Array
     features: features.Features
     settings: SignalSettings
     brain: Brain
@@ -99,7 +103,8 @@ class Signals:
             regime=self.regime[i],
             opinions=self._opinions(i, time),
             wanted=unknown(len(self.panel.assets)) if self.wanted is None else self.wanted[i],
-            logs=self.logs[t % hour + max(0, t - t % hour - COVARIANCE_H * hour) : t + 1 : hour],
+            moves=self.moves[t % hour + max(hour, t - t % hour - (COVARIANCE_H - 1) * hour) : t + 1 : hour],
+            variance=self.variance[i],
             feature_names=self.features.names,
             features=self.features.values[i],
             market_names=self.features.market_names,
@@ -177,6 +182,7 @@ def compute(panel: Panel, brain: Brain, settings: SignalSettings, first: int = 0
         benchmark=settings.benchmark,
         seed=settings.seed,
     )
+    moves, variance = _moves(logs, HOUR_S // panel.bar_s)
     signals = Signals(
         panel=panel,
         first=first,
@@ -184,6 +190,7 @@ def compute(panel: Panel, brain: Brain, settings: SignalSettings, first: int = 0
         age=frozen(age),
         fault=fault,
         logs=frozen(logs),
+        moves=frozen(moves),
         low=np.where(good, panel.low, np.nan),
         high=np.where(good, panel.high, np.nan),
         ready=ready,
@@ -195,6 +202,7 @@ def compute(panel: Panel, brain: Brain, settings: SignalSettings, first: int = 0
         vol=frozen(np.ascontiguousarray(block.column("vol"))),
         atr=frozen(np.ascontiguousarray(block.column("atr"))),
         liquidity=frozen(np.exp(block.column("liq"))),
+        variance=frozen(variance[first:]),
         features=block,
         settings=settings,
         brain=brain,
@@ -222,6 +230,18 @@ def _alpha(
     return frozen(
         alpha.forecast(brain.alpha, cut, time[skip:], likely[skip:], bar_s, mix, in_sample=shown)[lead - skip :]
     )
+
+
+def _moves(logs: Array, hour: int) -> tuple[Array, Array]:
+    """Hourly returns of log prices (T, N) and their variance over 30 days: (T, N) each, see `View`; hour in bars."""
+    moves = lag(logs, hour)
+    np.subtract(logs, moves, out=moves)
+    known = np.isfinite(moves)
+    moves[~known] = 0.0
+    squares = window_sum(fold(moves * moves, hour, 0.0), COVARIANCE_H)
+    count = window_sum(fold(known.astype(np.float64), hour, 0.0), COVARIANCE_H)
+    variance = squares / np.where(count > 0, count, np.nan) * (YEAR_S / HOUR_S)
+    return moves, variance.reshape(-1, logs.shape[1])[: len(logs)]
 
 
 def _ready(panel: Panel, block: features.Features, first: int, min_history_days: float) -> BoolArray:

@@ -1,0 +1,31 @@
+"""What a view says of the last 30 days: hourly returns, and their variance over those that are known."""
+
+import numpy as np
+import pytest
+import world
+
+from evenkeel.market.panel import panel as make_panel
+from evenkeel.signals.view import COVARIANCE_H, compute
+from evenkeel.types import Brain
+
+
+@pytest.mark.parametrize("bar_s", [1800, 3600])
+def test_moves_and_variance_equal_those_of_hourly_prices(bar_s):
+    """At every phase of the hour, with a gap in one asset, before and after 30 days are full."""
+    market = world.panel(3, 3, bar_s)
+    close = market.close.copy()
+    close[200:230, 1] = np.nan
+    arrays = {name: np.where(np.isfinite(close), getattr(market, name), np.nan) for name in ("open", "high", "low")}
+    gapped = make_panel(market.time, market.assets, **arrays, close=close, volume=market.volume, bar_s=bar_s)
+    signals = compute(gapped, Brain(), world.SIGNALS, 400)
+    hour = 3600 // bar_s
+
+    for row in (400, 401, 600, len(market.time) - 1):
+        view = signals.at(int(market.time[row]), 0)
+        prices = signals.price[row % hour : row + 1 : hour][-COVARIANCE_H - 1 :]
+        steps = np.diff(np.log(prices), axis=0)
+        known = np.isfinite(steps)
+
+        assert world.same_bits(np.ascontiguousarray(view.moves), np.where(known, steps, 0.0))
+        expected = np.nanmean(np.where(known, steps, np.nan) ** 2, axis=0) * 365.25 * 24
+        np.testing.assert_allclose(view.variance, expected, rtol=1e-12)
