@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import json
 import shutil
 import sys
@@ -251,6 +252,20 @@ def test_the_next_version_is_later_than_every_other(run, trained, tmp_path):
 
     refused(done, 3, "never overwritten")
     assert artifacts.next_version([tmp_path / "home" / "models", tmp_path / "shipped" / "models"], "alpha") == "v8"
+
+
+def test_what_is_not_asked_for_is_the_trainings_own_default():
+    """The command line repeats defaults, so that help shows them without loading the training."""
+    from evenkeel.cli.training import train
+    from evenkeel.research.fitting import TrainSettings
+
+    own = TrainSettings()
+    given = {name: parameter.default for name, parameter in inspect.signature(train).parameters.items()}
+
+    assert {name: given[name] for name in ("label", "folds", "trials", "batch", "seed")} == {
+        name: getattr(own, name) for name in ("label", "folds", "trials", "batch", "seed")
+    }
+    assert given["expires_days"] == own.expires_after_days
 
 
 # ---------------------------------------------------------------- evaluate
