@@ -1,7 +1,7 @@
 """Back-tests as the commands run them: a configuration in, what it left out, and a line in the ledger for each.
 
 Every configuration that is tried counts, looked at or not: it is entered before it runs, and ends as finished or as
-interrupted. The ledger is `models/trials.jsonl` of the home.
+interrupted. The ledger is `data/trials.jsonl` of the home; what was tried before this program shipped counts, too.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from evenkeel.research.backtest import Result
     from evenkeel.research.report import Collector, Forecast
     from evenkeel.research.report.data import Curve
-    from evenkeel.research.trials import Trial
+    from evenkeel.research.trials import Ledger, Trial
     from evenkeel.types import Brain, Fill, Plan, Slot
     from evenkeel.wiring import Engine
 
@@ -67,7 +67,15 @@ def ledger_of(home: Path) -> Path:
     """Where the trials of a home are written down."""
     from evenkeel.research import trials
 
-    return home / "models" / trials.FILE
+    return home / "data" / trials.FILE
+
+
+def ledger(home: Path) -> Ledger:
+    """Every trial of the home, and those that were shipped."""
+    from evenkeel.config import shipped
+    from evenkeel.research import trials
+
+    return trials.read(shipped() / "models" / trials.FILE, ledger_of(home))
 
 
 def slots_of(config: Config) -> list[Slot]:
@@ -152,19 +160,19 @@ def _entered(home: Path, trial: Trial) -> Iterator[Callable[[Curve], Trial]]:
     """A trial in the ledger from before it begins: finished by its curve, or interrupted by whatever ends the block."""
     from evenkeel.research import trials
 
-    ledger, ended = ledger_of(home), [False]
-    trials.enter_first_look(ledger)
-    trials.begin(ledger, trial)
+    path, ended = ledger_of(home), [False]
+    trials.enter_first_look(path)
+    trials.begin(path, trial)
 
     def finish(curve: Curve) -> Trial:
         ended[0] = True
-        return trials.finish(ledger, trial, *metrics.daily_returns(*curve))
+        return trials.finish(path, trial, *metrics.daily_returns(*curve))
 
     try:
         yield finish
     except BaseException as error:
         if not ended[0]:
-            trials.interrupt(ledger, trial, type(error).__name__)
+            trials.interrupt(path, trial, type(error).__name__)
         raise
 
 

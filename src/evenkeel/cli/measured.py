@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from evenkeel.cli import variants
-from evenkeel.cli.backtests import Ask, Tried, command_line, ledger_of, slots_of, tried
+from evenkeel.cli.backtests import Ask, Tried, command_line, ledger, slots_of, tried
 from evenkeel.cli.output import Context
 from evenkeel.cli.progress import progress
 from evenkeel.errors import UsageError
@@ -127,15 +127,15 @@ def judged(data: ReportData, made: Context, own: Loaded) -> dict[str, Any]:
     """The document, with one verdict per baseline by the home's count of everything tried."""
     from evenkeel.research import report, significance, trials
 
-    path, family = ledger_of(made.home), own.config.strategy
-    known, families = trials.read(path), _families(family)
+    family = own.config.strategy
+    known, families = ledger(made.home), _families(family)
     judging, drawing = np.random.default_rng(own.config.seed).spawn(2)
     full = replace(
         data,
         verdicts=trials.judge(known, families, data.strategy, data.baselines, judging) if data.baselines else None,
         overfit=significance.overfitting(trials.table(known, (family,))[1]),
         families=families,
-        facts={**data.facts, "ledger of trials": f"models/{path.name} of the home"},
+        facts={**data.facts, "ledger of trials": f"data/{trials.FILE} of the home, and what shipped"},
     )
     return {"command": "report", **report.build(full, drawing)}
 

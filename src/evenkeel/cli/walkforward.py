@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import numpy as np
 import typer
 
-from evenkeel.cli import candles, summary
+from evenkeel.cli import backtests, candles, summary
 from evenkeel.cli.candles import Data, Holdout
 from evenkeel.cli.opening import settings
 from evenkeel.cli.output import AsJson, ConfigFile, Context, Overrides, aligned, emit, errors, percent, say
@@ -147,18 +147,18 @@ def _judged(runs: _Runs, what: str, *, baselines: bool) -> dict[str, Any]:
     from evenkeel import metrics
     from evenkeel.research import significance, trials
 
-    ledger, digest = runs.made.home / "models" / trials.FILE, f"{runs.loaded().digest} {what}"
+    path, digest = backtests.ledger_of(runs.made.home), f"{runs.loaded().digest} {what}"
     end = int(runs.panel.time[-1])
-    trials.enter_first_look(ledger)
-    trial = trials.begin(ledger, trials.Trial(
+    trials.enter_first_look(path)
+    trial = trials.begin(path, trials.Trial(
         id=trials.trial_id(FAMILY, digest, end), family=FAMILY, config_digest=digest, data_end=end,
         command=f"walkforward {what}", created=int(time.time()),
     ))  # fmt: skip
     ours = _Ran.of(*runs.run())
     days, returns = metrics.daily_returns(*ours.curve)
-    trials.finish(ledger, trial, days, returns)
+    trials.finish(path, trial, days, returns)
     others = {name: _Ran.of(*runs.run(name)) for name in _baselines()} if baselines else {}
-    known, families = trials.read(ledger), (FAMILY, trials.FIRST_LOOK)
+    known, families = backtests.ledger(runs.made.home), (FAMILY, trials.FIRST_LOOK)
     rng = np.random.default_rng(0)
     counted = trials.count(known, families)
     luck = significance.deflated_sharpe(returns, counted.trials, counted.variance)

@@ -27,7 +27,7 @@ from evenkeel.units import DAY_S, utc
 
 FINISHED, INTERRUPTED = "finished", "interrupted"
 FILE = "trials.jsonl"
-"""Name of the ledger in `models` of the home."""
+"""Name of a ledger: in `data` of a home what was tried there, in the shipped `models` what was tried before."""
 
 FIRST_LOOK = "review"
 _NAMES = frozenset({
@@ -130,23 +130,24 @@ def interrupt(path: Path, trial: Trial, note: str) -> Trial:
     return ended
 
 
-def read(path: Path) -> Ledger:
-    """Everything in the file; an empty ledger if there is none. Raises StateError if it cannot be read."""
-    try:
-        lines = path.read_bytes().split(b"\n") if path.exists() else []
-    except OSError as error:
-        raise StateError(f"cannot read the trial ledger {path}: {error.strerror}; make it readable") from error
+def read(*paths: Path) -> Ledger:
+    """Everything in the files, a trial that stands in several once. Raises StateError if one cannot be read."""
     found: dict[str, Trial] = {}
     damaged = 0
-    for line in lines:
-        if not line.strip():
-            continue
+    for line in (line for path in paths for line in _lines(path) if line.strip()):
         trial = _parsed(line)
         if trial is None:
             damaged += 1
         elif trial.id not in found or found[trial.id].status != FINISHED or trial.status == FINISHED:
             found[trial.id] = trial
     return Ledger(tuple(found.values()), damaged)
+
+
+def _lines(path: Path) -> list[bytes]:
+    try:
+        return path.read_bytes().split(b"\n") if path.exists() else []
+    except OSError as error:
+        raise StateError(f"cannot read the trial ledger {path}: {error.strerror}; make it readable") from error
 
 
 def count(ledger: Ledger, families: Iterable[str], benchmark: tuple[IntArray, Array] | None = None) -> Count:
