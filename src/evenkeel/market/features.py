@@ -39,6 +39,7 @@ BETA_H = 336
 MONTH_H = 720
 
 _ASSETS_AT_ONCE = 16
+_ROWS_AT_ONCE = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,15 +267,22 @@ def digest() -> str:
 
 
 def _fill(values: Array, some: Panel, base: Array, phases: int, first_row: int) -> None:
-    """Write all features of a few assets into values (R, n, F), a slice of the result."""
+    """Write all features of a few assets into values (R, n, F), a slice of the result.
+
+    All formulas first, then a few rows of all features at a time: a formula alone would touch every line of memory.
+    """
     bars = trailing(some, phases)
-    known = is_known(bars)
+    unknown = ~is_known(bars)
     hours = _hours(bars, base, phases)
     skipped = max(0, first_row - (phases - 1))
     to = max(0, phases - 1 - first_row)
-    for i, feature in enumerate(FEATURES):
-        unfolded = feature.function(hours).reshape(-1, len(some.assets))[skipped : len(known)]
-        values[to:, :, i] = np.where(known[skipped:] & np.isfinite(unfolded), unfolded, np.nan)
+    made = [feature.function(hours).reshape(-1, len(some.assets)) for feature in FEATURES]
+    for start in range(skipped, len(unknown), _ROWS_AT_ONCE):
+        some_rows = slice(start, min(start + _ROWS_AT_ONCE, len(unknown)))
+        block = np.stack([x[some_rows] for x in made], axis=-1)
+        block[unknown[some_rows]] = np.nan
+        block[np.isinf(block)] = np.nan
+        values[to + start - skipped : to + some_rows.stop - skipped] = block
 
 
 def _hours(bars: Panel, base: Array, phases: int) -> Hours:

@@ -15,17 +15,21 @@ def ranks(x: Array) -> Array:
     x (R, N), NaN = left out -> (R, N): (average rank - 1)/(n - 1) - 0.5 over the n known values of the row; NaN where x
     is NaN; 0 where the row has one known value. Ties share their average, so the order of assets does not matter.
     """
-    out = np.full_like(x, np.nan)
-    for start in range(0, len(x), _CHUNK):
-        part = x[start : start + _CHUNK]
-        with np.errstate(invalid="ignore"):
-            less = (part[:, None, :] < part[:, :, None]).sum(axis=2)
-            same = (part[:, None, :] == part[:, :, None]).sum(axis=2)
-        known = np.isfinite(part)
-        count = known.sum(axis=1, keepdims=True)
-        place = less + 0.5 * (same - 1)
-        scaled = np.where(count > 1, place / np.maximum(count - 1, 1) - 0.5, 0.0)
-        out[start : start + _CHUNK] = np.where(known, scaled, np.nan)
+    known = np.isfinite(x)
+    count = known.sum(axis=1, keepdims=True)
+    order = np.argsort(x, axis=1, kind="stable")
+    ordered = np.take_along_axis(x, order, axis=1)
+    place = np.arange(x.shape[1])
+    new = np.ones(x.shape, dtype=bool)
+    new[:, 1:] = ordered[:, 1:] != ordered[:, :-1]
+    first = np.maximum.accumulate(np.where(new, place, 0), axis=1)
+    ends = np.ones(x.shape, dtype=bool)
+    ends[:, :-1] = new[:, 1:]
+    last = np.minimum.accumulate(np.where(ends, place, x.shape[1])[:, ::-1], axis=1)[:, ::-1]
+    scaled = np.where(count > 1, (first + 0.5 * (last - first)) / np.maximum(count - 1, 1) - 0.5, 0.0)
+    out = np.empty_like(x)
+    np.put_along_axis(out, order, scaled, axis=1)
+    out[~known] = np.nan
     return out
 
 
@@ -47,11 +51,19 @@ def smooth(x: Array, half_life: float, window: int) -> Array:
     half_life  in rows. The window is finite, so that a row depends on nothing older (law 2), and rows are added in a
     fixed order, newest first, so that a row has the same bits wherever the array begins at least `window` rows earlier.
     """
+    out = np.empty_like(x)
+    for start in range(0, len(x), _CHUNK):
+        begin = max(0, start - window + 1)
+        out[start : start + _CHUNK] = _smoothed(x[begin : start + _CHUNK], half_life, window)[start - begin :]
+    return out
+
+
+def _smoothed(x: Array, half_life: float, window: int) -> Array:
     known = np.isfinite(x)
-    filled = np.where(known, x, 0.0)
-    total, weight = np.zeros_like(x), np.zeros_like(x)
+    filled, there = np.where(known, x, 0.0), known.astype(np.float64)
+    total, weight, part = np.zeros_like(x), np.zeros_like(x), np.empty_like(x)
     for lag in range(min(window, len(x))):
-        factor = 0.5 ** (lag / half_life)
-        total[lag:] += factor * filled[: len(x) - lag]
-        weight[lag:] += factor * known[: len(x) - lag]
+        factor, older = 0.5 ** (lag / half_life), slice(0, len(x) - lag)
+        total[lag:] += np.multiply(filled[older], factor, out=part[older])
+        weight[lag:] += np.multiply(there[older], factor, out=part[older])
     return np.where(known, total / np.where(weight > 0, weight, 1.0), np.nan)
