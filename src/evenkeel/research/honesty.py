@@ -40,7 +40,7 @@ class Amount:
 
 def work(amount: Amount) -> int:
     """How often `examine` calls `advance` at most, for a progress bar."""
-    walks = 2 * len(TrainSettings().horizons_h) + 1
+    walks = len(TrainSettings().horizons_h) + 1
     return amount.times + len(KINDS) * causality.WINDOWS + amount.seeds + walks + DECISIONS
 
 
@@ -66,7 +66,7 @@ def examine(
     for kind in KINDS:
         yield causality.poisoned(found, observe, kind, amount.seed, advance)
     yield leakage.permuted(sample, range(amount.seed, amount.seed + amount.seeds), advance)
-    yield leakage.older(now, _tested(older, advance))
+    yield leakage.older(now, [leakage.tested(older, one.horizon_h, one.models) for one in now])
     yield _self_test(subject, sample, observe, found[0], amount.seed)
     advance(1)
     yield leakage.alarm(now)
@@ -80,7 +80,7 @@ def speaking(subject: Subject, sample: Sample, now: Sequence[Tested]) -> Subject
     """The subject with an alpha that speaks: where none is in use, that of the last fold, fitted before its test."""
     if subject.brain.alpha or not subject.settings.opinions.alpha:
         return subject
-    boosters = {one.horizon_h: one.model for one in now}
+    boosters = {one.horizon_h: one.models[-1] for one in now}
     model = AlphaModel("last-fold", "", boosters, sample.plan[-1].train_until, NEVER, PRIOR_STRENGTH, {})
     return replace(subject, brain=replace(subject.brain, alpha=(model,)))
 

@@ -52,14 +52,14 @@ class Tested:
     """Tests of one horizon.
 
     series  `evidence.series` per decision · days  span of the tests, d · lags  of Newey and West
-    model   booster of the last fold, fitted before the last test
+    models  booster of each fold, fitted before its test
     """
 
     horizon_h: int
     series: dict[str, Array]
     days: float
     lags: int
-    model: Any
+    models: tuple[Any, ...]
 
     def mean(self, measure: str) -> float:
         """Mean over decisions; NaN where none counts."""
@@ -95,16 +95,16 @@ def planted(sample: Sample, panel: Panel, seed: int, *, lag: int = 0) -> Sample:
     return replace(sample, data=replace(sample.data, x=x))
 
 
-def tested(sample: Sample, horizon_h: int) -> Tested:
-    """Fit before every test, judge on it."""
+def tested(sample: Sample, horizon_h: int, models: Sequence[Any] = ()) -> Tested:
+    """Fit before every test, or take the fitted models of another sample, and judge on it."""
     task = fitting.task_of(sample.data, horizon_h, sample.plan, sample.settings)
-    at, x, model = task.data, np.full(task.data.returns.shape, np.nan), None
-    for fold in sample.plan:
-        model = alpha.booster(fitting.judge_fold(task, FIRST, fold).text)
+    models = models or [alpha.booster(fitting.judge_fold(task, FIRST, fold).text) for fold in sample.plan]
+    at, x = task.data, np.full(task.data.returns.shape, np.nan)
+    for fold, model in zip(sample.plan, models, strict=True):
         cells = fold.test(at.time)[at.rows]
         x[at.rows[cells], at.columns[cells]] = alpha.scores(model, at.inputs[cells])
     days = (sample.plan[-1].test_until - sample.plan[0].test_from) / DAY_S
-    return Tested(horizon_h, evidence.series(x, at.returns, at.vol), days, at.lags, model)
+    return Tested(horizon_h, evidence.series(x, at.returns, at.vol), days, at.lags, tuple(models))
 
 
 # ---------------------------------------------------------------- checks
@@ -169,7 +169,10 @@ def _assets(sample: Sample, horizon_h: int) -> Array:
 
 
 def older(now: Sequence[Tested], before: Sequence[Tested]) -> Check:
-    """Features of one bar earlier, models refitted: their IC must not be higher by more than 2 standard errors."""
+    """The same models shown features of one bar earlier: the IC must not be higher by more than 2 standard errors.
+
+    Not refitted: two fits differ by more than an hour is worth, and no standard error over decisions would show it.
+    """
     ts = {}
     for one, other in zip(now, before, strict=True):
         more = other.series["ic"] - one.series["ic"]
