@@ -190,8 +190,8 @@ def test_permuted_returns_stay_within_their_time(sample):
 
 def test_features_that_are_stamped_a_bar_too_late_are_found(market, sample):
     """Where the newest known bar is shown as if it were older, what is one bar older forecasts far better."""
-    late = [leakage.tested(sample, 6)]
-    known = [leakage.tested(leakage.planted(sample, market, SEED), 6)]
+    late = [leakage.walk(sample, 6)]
+    known = [leakage.walk(leakage.planted(sample, market, SEED), 6)]
 
     assert leakage.older(late, known).failed
     assert leakage.older(known, late).verdict == "ok"
@@ -208,7 +208,7 @@ def test_lagged_features_are_those_of_the_bar_before(market, sample):
 
 
 def test_the_alarm_needs_sixty_days(sample, market):
-    found = leakage.tested(leakage.planted(sample, market, SEED), 6)
+    found = leakage.walk(leakage.planted(sample, market, SEED), 6)
 
     assert leakage.alarm([found]).failed
     assert leakage.alarm([replace(found, days=59.0)]).verdict == "not judged"

@@ -66,7 +66,7 @@ def examine(
     for kind in KINDS:
         yield causality.poisoned(found, observe, kind, amount.seed, advance)
     yield leakage.permuted(sample, range(amount.seed, amount.seed + amount.seeds), advance)
-    yield leakage.older(now, [leakage.tested(older, one.horizon_h, one.models) for one in now])
+    yield leakage.older(now, [leakage.walk(older, one.horizon_h, one.models) for one in now])
     yield _self_test(subject, sample, observe, found[0], amount.seed)
     advance(1)
     yield leakage.alarm(now)
@@ -88,7 +88,7 @@ def speaking(subject: Subject, sample: Sample, now: Sequence[Tested]) -> Subject
 def _tested(sample: Sample, advance: Advance) -> list[Tested]:
     made = []
     for horizon_h in sample.settings.horizons_h:
-        made.append(leakage.tested(sample, horizon_h))
+        made.append(leakage.walk(sample, horizon_h))
         advance(1)
     return made
 
@@ -103,7 +103,7 @@ def _self_test(subject: Subject, sample: Sample, observe: Observe, window: Windo
     some = [replace(window, rows=window.rows[:SELF_TEST_TIMES])]
     crime = causality.leading(observe, seed)
     caught = causality.truncation(some, crime).failed and causality.poisoned(some, crime, "noise", seed).failed
-    walk = leakage.tested(leakage.planted(sample, subject.panel, seed), min(sample.settings.horizons_h))
+    walk = leakage.walk(leakage.planted(sample, subject.panel, seed), min(sample.settings.horizons_h))
     rings = leakage.too_good(walk)
     if caught and not rings and not leakage.measurable(walk):
         told = f"recomputing caught a planted feature that leads by one bar; {leakage.TOO_LITTLE}"

@@ -95,7 +95,7 @@ def planted(sample: Sample, panel: Panel, seed: int, *, lag: int = 0) -> Sample:
     return replace(sample, data=replace(sample.data, x=x))
 
 
-def tested(sample: Sample, horizon_h: int, models: Sequence[Any] = ()) -> Tested:
+def walk(sample: Sample, horizon_h: int, models: Sequence[Any] = ()) -> Tested:
     """Fit before every test, or take the fitted models of another sample, and judge on it."""
     task = fitting.task_of(sample.data, horizon_h, sample.plan, sample.settings)
     models = models or [alpha.booster(fitting.judge_fold(task, FIRST, fold).text) for fold in sample.plan]
@@ -137,7 +137,7 @@ def permuted(sample: Sample, seeds: Sequence[int], advance: Advance = lambda _: 
     total, count, variance = 0.0, 0, 0.0
     for seed in seeds:
         drawn = replace(sample, data=_dealt(sample.data, horizon_h, seed))
-        found = tested(drawn, horizon_h).series["rank_ic"]
+        found = walk(drawn, horizon_h).series["rank_ic"]
         known = np.isfinite(found)
         total, count = total + float(found[known].sum()), count + int(known.sum())
         variance += float((1.0 / (_assets(drawn, horizon_h)[known] - 1.0)).sum())
