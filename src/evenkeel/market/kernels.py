@@ -28,6 +28,9 @@ FLAT = 1e-12
 """A variance below this share of the mean square is rounding noise: the series does not vary."""
 
 _ROUNDING = 1e-9
+_NARROW = 2_000
+"""Values in one row of all blocks below which one call for all rows beats a call for each; the bits are the same."""
+
 _ROWS_AT_ONCE = 128
 """So that what is sorted stays in the cache."""
 
@@ -82,8 +85,13 @@ def window_sum(x: Array, window: int, decay: float = 1.0) -> Array:
 
     x  (H, C) without NaN -> (H, C)
     """
-    weight = decay ** np.arange(window + 1)
     prefix = _blocks(x, window, 0.0)
+    if decay == 1.0 and len(prefix) * x.shape[1] < _NARROW:
+        older = np.cumsum(prefix[:-1, :0:-1], axis=1)[:, ::-1]
+        np.cumsum(prefix, axis=1, out=prefix)
+        prefix[1:, :-1] += older
+        return _unblocked(prefix, x)
+    weight = decay ** np.arange(window + 1)
     suffix = prefix[:-1].copy()
     for j in range(1, window):
         prefix[:, j] += prefix[:, j - 1] if decay == 1.0 else decay * prefix[:, j - 1]
@@ -131,20 +139,30 @@ def zscore(x: Array, window: int) -> Array:
     return (x - mean) / np.sqrt(np.where(variance > FLAT * square, variance, np.nan))
 
 
-def band_position(x: Array, window: int) -> Array:
+def band_position(x: Array, window: int, first: int = 0) -> Array:
     """(H, C) place of x in its Bollinger band, (x - (m - 2s)) / (4s): 0 = lower band, 1 = upper; NaN where s is 0.
+
+    first  rows before it are not wanted and come back NaN
 
     Deviations are taken from the latest value, so equal values give exactly s = 0, and n s^2 >= mean square
     (that value's own deviation is 0): no cancellation.
     """
+    start = max(0, first - window + 1)
+    out = np.full_like(x, np.nan)
+    out[first:] = _band_position(x[start:], window)[first - start :]
+    return out
+
+
+def _band_position(x: Array, window: int) -> Array:
     count, total, squares = np.zeros_like(x), np.zeros_like(x), np.zeros_like(x)
-    for hours in range(window):
-        deviation = lag(x, hours) - x
+    for hours in range(min(window, len(x))):
+        deviation = x[: len(x) - hours] - x[hours:]
         known = np.isfinite(deviation)
         deviation[~known] = 0.0
-        count += known
-        total += deviation
-        squares += deviation * deviation
+        count[hours:] += known
+        total[hours:] += deviation
+        deviation *= deviation
+        squares[hours:] += deviation
     n = np.where(_covered(count, window), count, np.nan)
     mean = total / n
     sd = np.sqrt(squares / n - mean * mean)
@@ -183,16 +201,19 @@ def regression(y: Array, x: Array, window: int) -> tuple[Array, Array]:
     return slope, np.sqrt(np.maximum(variance_y - slope * covariance, 0.0))
 
 
-def strided_median(x: Array, stride: int, count: int) -> Array:
-    """(H, C) median of the known among x(t), x(t - stride), ..., `count` of them; NaN = too few known."""
-    out = np.empty_like(x)
-    for start in range(0, len(x), _ROWS_AT_ONCE):
+def strided_median(x: Array, stride: int, count: int, first: int = 0) -> Array:
+    """(H, C) median of the known among x(t), x(t - stride), ..., `count` of them; NaN = too few known.
+
+    first  rows before it are not wanted and come back NaN
+    """
+    out = np.full_like(x, np.nan)
+    for start in range(first, len(x), _ROWS_AT_ONCE):
         stop = min(start + _ROWS_AT_ONCE, len(x))
         drawn = np.full((stop - start, x.shape[1], count), np.nan)
         for i in range(count):
-            first = max(start, i * stride)
-            if first < stop:
-                drawn[first - start :, :, i] = x[first - i * stride : stop - i * stride]
+            top = max(start, i * stride)
+            if top < stop:
+                drawn[top - start :, :, i] = x[top - i * stride : stop - i * stride]
         out[start:stop] = _median(drawn)
     return out
 
