@@ -224,9 +224,9 @@ def _allocate(view: View, facts: Facts, label: str, rules: Rules, score: Array) 
         raw = allocate.direct_weights(view.wanted, facts.tier, eligible, *given)
         return raw, allocate.direct_weights(view.wanted, facts.tier, eligible & (raw > 0), *given)
     on = allocate.ground(view.vol, facts.tier, eligible, facts.held, frozen, label, rules.allocate)
-    raw = allocate.spread(on, score, view.liquidity, view.assets, rules.allocate)
-    level = np.zeros_like(score)
-    return raw, allocate.spread(on, level, view.liquidity, view.assets, rules.allocate, within=raw > 0)
+    chosen = allocate.hold(on, score, view.liquidity, view.assets, rules.allocate)
+    raw = allocate.spread(on, chosen, score, rules.allocate)
+    return raw, allocate.spread(on, chosen & (raw > 0), np.zeros_like(score), rules.allocate)
 
 
 def _facts(

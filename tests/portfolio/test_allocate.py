@@ -14,6 +14,7 @@ from evenkeel.portfolio.allocate import (
     choose,
     direct_weights,
     ground,
+    hold,
     spread,
     water_fill,
 )
@@ -103,7 +104,7 @@ def test_unknown_scores_rank_as_zero_and_the_ineligible_are_not_held():
 def raw_weights(score, vol, liquidity, names, tier, eligible, held, frozen, regime, settings):
     """Allocation in one step."""
     on = ground(vol, tier, eligible, held, frozen, regime, settings)
-    return spread(on, score, liquidity, names, settings)
+    return spread(on, hold(on, score, liquidity, names, settings), score, settings)
 
 
 def test_attraction_by_hand():

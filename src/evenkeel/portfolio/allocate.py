@@ -215,19 +215,15 @@ def ground(
     )
 
 
-def spread(
-    on: Ground,
-    score: Array,
-    liquidity: Array,
-    assets: tuple[str, ...],
-    settings: AllocateSettings,
-    within: BoolArray | None = None,
-) -> Array:
-    """Raw weights (N,) >= 0 by score (N,), of the best or, with `within` (N,), of the best of those."""
-    free = on.free if within is None else on.free & within
+def hold(on: Ground, score: Array, liquidity: Array, assets: tuple[str, ...], settings: AllocateSettings) -> BoolArray:
+    """(N,) what to hold: the best by score (N,), of tier 3 only its best few."""
     count = settings.tier3_count
-    small = choose(score, liquidity, assets, free & on.sleeve, on.held, count, count)
-    chosen = choose(score, liquidity, assets, (free & ~on.sleeve) | small, on.held, on.places, settings.margin)
+    small = choose(score, liquidity, assets, on.free & on.sleeve, on.held, count, count)
+    return choose(score, liquidity, assets, (on.free & ~on.sleeve) | small, on.held, on.places, settings.margin)
+
+
+def spread(on: Ground, chosen: BoolArray, score: Array, settings: AllocateSettings) -> Array:
+    """Raw weights (N,) >= 0: the budget over those chosen (N,) by score (N,) and volatility, and what is reserved."""
     at = np.flatnonzero(chosen)
     a, w = attraction(score[at], on.safe[at], settings.tilt), on.reserved.copy()
     w[at] += water_fill(on.budget, a, on.caps[at], on.sleeve[at], on.room)
