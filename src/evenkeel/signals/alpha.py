@@ -147,7 +147,7 @@ def matrix(features: Features, rows: NDArray[np.int64], columns: NDArray[np.int6
 
 def predict(boosters: Mapping[int, Any], features: Features) -> dict[int, Array]:
     """Every horizon's raw forecast, (R, N); NaN where an asset cannot be judged. A row has the same bits in any cut."""
-    rows, columns = np.nonzero(known_of(features))
+    columns, rows = np.nonzero(known_of(features).T)  # an asset's rows in turn take the same branches: half the time
     out = {h: np.full(features.values.shape[:2], np.nan) for h in boosters}
     for start in range(0, len(rows), _ROWS_AT_ONCE):
         some = slice(start, start + _ROWS_AT_ONCE)
