@@ -79,7 +79,7 @@ def build(
     if panel is None:
         panel, missing = market(config, home, origin, end)
     pairs = _of(universe(config, home), panel.assets)
-    brain = brain or brain_of(config, home, end)
+    brain = brain or brain_of(config, home)
     feed = Replay(_signals(panel, brain, config, start))
     vault = home / "state" / "paper.db" if durable else None
     identity = Identity("paper", "paper", "virtual", f"{iso(start)}..{iso(end)} {digest[:12]}")
@@ -295,12 +295,13 @@ def rules_of(config: Config, pairs: tuple[Pair, ...]) -> Rules:
     )
 
 
-def brain_of(config: Config, home: Path, until: int | None = None) -> Brain:
+def brain_of(config: Config, home: Path) -> Brain:
     """The models in use, each verified; what cannot speak is left out with the reason.
 
-    until  UTC s, end of a run over past bars: a model that was trained on all of them is not loaded for it
-    Raises ArtifactError for a model that is damaged or was fitted on other features.
+    A model that was trained on all bars of a run over the past is not loaded for it. Raises ArtifactError for one that
+    is damaged or was fitted on other features.
     """
+    until = config.clock.end if config.clock.kind == "virtual" else None
     path = artifacts.chosen("alpha", home / "models", shipped() / "models") if config.opinions.alpha else None
     if path is None:
         return Brain()

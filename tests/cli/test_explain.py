@@ -74,7 +74,7 @@ def test_why_walks_from_features_to_the_order(run, played, fingerprint):
     document = said.json
     assert document["asset"] == "BTC"
     assert {"alpha", "policy", "edge", "rule"} == set(document["opinions"])
-    assert document["opinions"]["alpha"]["health"] == "missing"
+    assert document["opinions"]["policy"]["health"] == "missing"
     assert -3 <= document["opinions"]["rule"]["value"] <= 3
     assert "vol" in document["features"]
     assert sum(document["regime"]["probabilities"][name] for name in ("trend", "chop", "down")) == pytest.approx(1)

@@ -15,7 +15,7 @@ def test_status_tells_state_money_positions_opinions_and_slots(run, played):
     assert said.code == 0
     document = said.json
     assert set(document["opinions"]) == {"alpha", "policy", "edge", "rule"}
-    assert document["opinions"]["alpha"]["health"] == "missing"
+    assert document["opinions"]["policy"]["health"] == "missing"
     assert document["slots"]["risk"] | {"last": 0, "next": 0} == {
         "done": 144, "skipped": 0, "failed": 0, "last": 0, "next": 0,
     }  # fmt: skip

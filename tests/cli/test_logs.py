@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
 
 import pytest
+
+from evenkeel.cli import logs
 
 
 def _lines(said):
@@ -97,7 +100,7 @@ def test_nothing_ran_is_not_ready(run, tmp_path):
 
 
 def test_follow_goes_on_with_new_lines(played):
-    """A line appended to the log appears; SIGINT ends it quietly."""
+    """A line appended to the log appears at once, on a pipe too; SIGINT ends it quietly."""
     words = [sys.executable, "-m", "evenkeel", "--home", str(played), "logs", "--follow", "--json", "--limit", "1"]
 
     def heard() -> None:
@@ -108,15 +111,44 @@ def test_follow_goes_on_with_new_lines(played):
         words,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        env=dict(os.environ),
+        bufsize=0,
+        env={name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"},
         preexec_fn=heard,  # noqa: PLW1509 - no threads here
     ) as process:
-        assert process.stdout is not None
-        assert json.loads(process.stdout.readline())["event"]
-        with (played / "logs" / "evenkeel.jsonl").open("ab") as file:
-            file.write(b'{"wall":"2026-01-01T00:00:00Z","level":"warning","event":"new","slot":null}\n')
-        assert json.loads(process.stdout.readline())["event"] == "new"
-        process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=20)
+        try:
+            assert next_line(process)["event"]
+            with (played / "logs" / "evenkeel.jsonl").open("ab") as file:
+                file.write(b'{"wall":"2026-01-01T00:00:00Z","level":"warning","event":"new","slot":null}\n')
+            assert next_line(process)["event"] == "new"
+            process.send_signal(signal.SIGINT)
+            _, err = process.communicate(timeout=60)
+        finally:
+            process.kill()
 
     assert b"Traceback" not in err
+
+
+def next_line(process):
+    """What it printed next; a failure where nothing comes for a minute."""
+    assert process.stdout is not None
+    ready, _, _ = select.select([process.stdout], [], [], 60)
+    assert ready, "nothing was printed"
+    return json.loads(process.stdout.readline())
+
+
+def test_what_is_written_while_the_past_is_shown_is_followed(tmp_path):
+    """Between reading what lies there and following, no line is lost and none comes twice."""
+    log = tmp_path / "logs" / "evenkeel.jsonl"
+    log.parent.mkdir()
+    old, new = (
+        f'{{"wall":"2026-01-01T00:00:0{n}Z","level":"info","event":"{w}","slot":null}}\n' for n, w in enumerate("on")
+    )
+    log.write_text(old)
+    end = logs.end_of(log)
+    with log.open("a") as file:
+        file.write(new)
+
+    past = logs.merged(tmp_path, end)
+
+    assert [line["event"] for line in past] == ["o"]
+    assert next(logs.tail(log, end))["event"] == "n"

@@ -7,6 +7,7 @@ have: rows whose slot or order stands in the log already are not said twice.
 from __future__ import annotations
 
 import contextlib
+import sys
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -71,7 +72,8 @@ def logs(
         raise UsageError(f"--level {level}: use debug, info, warning or error")
     if not (made.home / "logs" / FILE).exists() and not _journal(made.home).exists():
         raise NotReadyError(f"nothing has run in {made.home} yet: start `evenkeel run`, or give the right --home")
-    lines = merged(made.home)
+    end = end_of(made.home / "logs" / FILE)
+    lines = merged(made.home, end)
     start = None if since is None else _since(since, lines)
     wanted = Wanted(slot, asset.upper() if asset else None, LEVELS[level], start)
     shown = [line for line in lines if wanted.has(line)][-limit:]
@@ -82,9 +84,11 @@ def logs(
         _print(line, as_json=as_json)
     if follow:
         with contextlib.suppress(KeyboardInterrupt):
-            for line in tail(made.home / "logs" / FILE):
+            sys.stdout.flush()
+            for line in tail(made.home / "logs" / FILE, end):
                 if wanted.has(line):
                     _print(line, as_json=as_json)
+                    sys.stdout.flush()
 
 
 def _since(text: str, lines: list[dict[str, Any]]) -> int:
@@ -99,9 +103,19 @@ def _since(text: str, lines: list[dict[str, Any]]) -> int:
 # ---------------------------------------------------------------- reading
 
 
-def merged(home: Path) -> list[dict[str, Any]]:
-    """Every line of the log and of the journal: earlier runs first, then by time, then as written."""
-    written = list(_log_lines(home))
+End = tuple[int, int]
+"""Inode and size of the log at one moment: what lies before is read at once, what comes after is followed."""
+
+
+def end_of(path: Path) -> End:
+    """Where the log ends now."""
+    seen = path.stat() if path.exists() else None
+    return (seen.st_ino, seen.st_size) if seen else (0, 0)
+
+
+def merged(home: Path, end: End) -> list[dict[str, Any]]:
+    """Every line of the log up to `end` and of the journal: earlier runs first, then by time, then as written."""
+    written = list(_log_lines(home, end))
     told = {key for line in written for key in _keys(line)}
     run = written[-1]["run"] if written else 0
     added = [line | {"run": run} for line in _journal_lines(home) if not told & set(_keys(line))]
@@ -124,14 +138,15 @@ def _files(home: Path) -> list[Path]:
     return [*sorted(rotated, key=lambda path: -int(path.suffix[1:])), home / "logs" / FILE]
 
 
-def _log_lines(home: Path) -> Iterator[dict[str, Any]]:
+def _log_lines(home: Path, end: End) -> Iterator[dict[str, Any]]:
     """Lines as written. A line without a slot stands, under a virtual clock, where its neighbours stand."""
     stamp, run = 0, 0
     waiting: list[dict[str, Any]] = []
     for path in _files(home):
         if not path.exists():
             continue
-        for raw in path.read_bytes().splitlines():
+        known = end[1] if path.stat().st_ino == end[0] else None
+        for raw in path.read_bytes()[:known].splitlines():
             line = parsed(raw)
             if line["event"] == "started" and line.get("resumed") is False:
                 run, stamp = run + 1, 0
@@ -206,10 +221,9 @@ def _row(row: Mapping[str, Any], level: str, event: str, text: str) -> dict[str,
     }  # fmt: skip
 
 
-def tail(path: Path) -> Iterator[dict[str, Any]]:
-    """New lines of the log, for ever; a new file is taken up from its beginning."""
-    seen = path.stat() if path.exists() else None
-    inode, offset, rest = (seen.st_ino, seen.st_size, b"") if seen else (0, 0, b"")
+def tail(path: Path, end: End) -> Iterator[dict[str, Any]]:
+    """Lines of the log after `end`, for ever; a new file is taken up from its beginning."""
+    (inode, offset), rest = end, b""
     while True:
         now = path.stat() if path.exists() else None
         if now is not None and (now.st_ino != inode or now.st_size < offset):
