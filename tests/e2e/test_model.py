@@ -23,7 +23,7 @@ RUN = ("run", *SMALL, "--json")
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A home whose alpha v1 was fitted on four months of the embedded market before the demo begins, and promoted."""
+    """A home whose alpha mine was fitted on four months of the embedded market before the demo begins, and promoted."""
     pytest.importorskip("optuna", reason="training needs the [train] extra")
     from evenkeel.research.search import Backend
     from evenkeel.research.train_alpha import TrainSettings, train
@@ -34,8 +34,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     earlier = replace(config.synthetic, epoch=utc("2024-10-01"))
     panel = synthetic.market(pairs, utc("2024-10-01"), utc("2025-02-08"), 1800, earlier)
     settings = TrainSettings(step_h=6, folds=3, trials=1, batch=1, min_history_days=7.0, embargo_h=0)
-    train(panel, home / "models", "v1", settings, created=utc("2025-02-08"), backend=Backend(jobs=1))
-    artifacts.promote("alpha", "v1", home / "models", home / "none")
+    train(panel, home / "models", "mine", settings, created=utc("2025-02-08"), backend=Backend(jobs=1))
+    artifacts.promote("alpha", "mine", home / "models", home / "none")
     return home
 
 
@@ -59,20 +59,20 @@ def plans(home: Path) -> list[dict[str, Any]]:
 
 def rewrite(home: Path, **changes: Any) -> None:
     """Another manifest under the same name, honest about its own digest."""
-    folder = home / "models" / "alpha" / "v1"
+    folder = home / "models" / "alpha" / "mine"
     bundle = artifacts.read(folder, "alpha")
     shutil.rmtree(folder)
-    artifacts.write(home / "models", "alpha", "v1", {**bundle.manifest, **changes}, bundle.files)
+    artifacts.write(home / "models", "alpha", "mine", {**bundle.manifest, **changes}, bundle.files)
 
 
 def test_a_promoted_model_decides_and_is_named_in_state_and_journal(own: Path) -> None:
     """Health ok, version and digest; other orders than without it; run and back-test agree."""
-    digest = artifacts.read(own / "models" / "alpha" / "v1", "alpha").digest[:12]
+    digest = artifacts.read(own / "models" / "alpha" / "mine", "alpha").digest[:12]
 
     with_model = document(evenkeel(own, *RUN))
     assert with_model["opinions"]["alpha"]["health"] == "ok"
-    assert said(own)["version"] == f"v1 {digest}"
-    assert all(f"v1 {digest}" in json.dumps(row, default=str) for row in plans(own))
+    assert said(own)["version"] == f"mine {digest}"
+    assert all(f"mine {digest}" in json.dumps(row, default=str) for row in plans(own))
     tested = document(evenkeel(own, "backtest", *SMALL, "--json"))
     assert tested["orders_sha256"] == with_model["orders_sha256"]
     off = document(evenkeel(own, "backtest", *SMALL, "--set", "opinions.alpha=false", "--json"))
@@ -92,14 +92,14 @@ def test_a_model_that_is_gone_is_missing_and_the_run_goes_on_without(own: Path) 
 
 def test_a_pointer_to_nothing_is_refused(own: Path) -> None:
     """CURRENT names what is not there: somebody meant it, so it is no reason to trade without."""
-    shutil.rmtree(own / "models" / "alpha" / "v1")
+    shutil.rmtree(own / "models" / "alpha" / "mine")
 
-    refused(evenkeel(own, *RUN), 3, "alpha v1 is neither under")
+    refused(evenkeel(own, *RUN), 3, "alpha mine is neither under")
 
 
 def test_a_damaged_model_is_refused(own: Path) -> None:
     """One byte of a model's text: exit 3, the file and both digests named; nothing was begun."""
-    path = own / "models" / "alpha" / "v1" / "model_24h.txt"
+    path = own / "models" / "alpha" / "mine" / "model_24h.txt"
     path.write_bytes(path.read_bytes().replace(b"leaf_value", b"leaf_valuf", 1))
 
     refused(evenkeel(own, *RUN), 3, "model_24h.txt", "SHA-256")
@@ -108,7 +108,7 @@ def test_a_damaged_model_is_refused(own: Path) -> None:
 
 def test_a_model_of_other_features_is_refused(own: Path) -> None:
     """Another list of features in the manifest."""
-    names = artifacts.read(own / "models" / "alpha" / "v1", "alpha").manifest["features"]
+    names = artifacts.read(own / "models" / "alpha" / "mine", "alpha").manifest["features"]
     rewrite(own, features={**names, "names": [*names["names"][:-1], "moon_phase"]})
 
     refused(evenkeel(own, *RUN), 3, "moon_phase", "train a new version")
@@ -137,7 +137,7 @@ def test_an_expired_model_loses_its_weight_and_the_run_goes_on(own: Path) -> Non
 
 def test_a_model_that_was_trained_on_the_bars_shown_is_not_used(own: Path) -> None:
     """Unless it is asked for by name."""
-    train = artifacts.read(own / "models" / "alpha" / "v1", "alpha").manifest["train"]
+    train = artifacts.read(own / "models" / "alpha" / "mine", "alpha").manifest["train"]
     rewrite(own, train={**train, "until": utc("2025-06-01")})
 
     document(evenkeel(own, *RUN))
