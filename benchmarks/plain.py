@@ -66,8 +66,8 @@ class Market:
         return View(
             time=at, as_of=at, origin=0, since=since, seen=at, assets=self.assets, price=self.close[self.row(at)],
             age=self.calm, fault=self.calm, low=empty, high=empty, vol=empty, atr=empty, liquidity=empty,
-            ready=self.calm == 0, regime=empty, opinions=(), moves=empty, variance=empty, feature_names=(), features=empty,
-            market_names=(), market=empty, wanted=empty,
+            ready=self.calm == 0, regime=empty, opinions=(), moves=empty, variance=empty, feature_names=(),
+            features=empty, market_names=(), market=empty, wanted=empty,
         )  # fmt: skip
 
 

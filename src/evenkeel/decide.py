@@ -233,7 +233,7 @@ def _facts(
     view: View, book: Book, rules: Rules, slot: Slot, equity: float, held: Array, marks: Marks, *, lost: bool
 ) -> Facts:
     memory, n = book.memory, len(held)
-    basis, high, stop = np.full(n, NAN), np.full(n, NAN), np.full(n, NAN)
+    basis, high, stop = np.full((3, n), NAN)
     opened = np.full(n, slot.time, dtype=np.int64)
     place = places(view.assets)
     for asset, position in memory.positions.items():

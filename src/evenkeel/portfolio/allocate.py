@@ -129,8 +129,9 @@ def attraction(score: Array, safe: Array, tilt: float) -> Array:
 
     score (n,) NaN counts as 0 · safe (n,) volatility believed, annualised
     """
-    lean = np.clip(np.where(np.isfinite(score), score, 0.0) / SCORE_UNIT, -2.0, 2.0)
-    return np.exp(tilt * lean) / safe
+    lean = np.where(np.isfinite(score), score, 0.0) / SCORE_UNIT
+    a: Array = np.exp(tilt * np.minimum(np.maximum(lean, -2.0), 2.0)) / safe
+    return a
 
 
 def water_fill(budget: float, a: Array, cap: Array, sleeve: BoolArray, sleeve_cap: float) -> Array:

@@ -103,10 +103,9 @@ def plan(
     dropped: list[Dropped] = []
     legs: list[tuple[int, Decimal]] = []
     least = settings.min_order_usd
-    rows = zip(wanted.assets, target.tolist(), wanted.target.tolist(), wanted.held.tolist(), cut.tolist(), strict=True)
-    for i, (asset, goal, wish, held, is_cut) in enumerate(rows):
-        if wish == 0 and held == 0:
-            continue
+    goals, wishes, helds, cuts = target.tolist(), wanted.target.tolist(), wanted.held.tolist(), cut.tolist()
+    for i in np.flatnonzero((wanted.target != 0) | (wanted.held != 0)).tolist():
+        asset, goal, wish, held, is_cut = wanted.assets[i], goals[i], wishes[i], helds[i], cuts[i]
         change = abs(goal - held)
         leaves = asset in wanted.exit_codes or (goal == 0 and slot.kind is not SlotKind.SCORE)
         if change <= band and not (leaves or is_cut or asset in wanted.blocked):
