@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from decimal import Decimal
 from enum import StrEnum
-from functools import cache, lru_cache
+from functools import lru_cache
 from operator import attrgetter
 from typing import Any, TypeVar
 
@@ -46,7 +46,7 @@ def changed(obj: T, **changes: Any) -> T:
 
     Raises KeyError for a field that is not there. What `__post_init__` would do is not done.
     """
-    place, read, writers = _layout(type(obj))
+    place, read, writers = _LAYOUTS.get(type(obj)) or _layout(type(obj))
     values = list(read(obj))
     for name, value in changes.items():
         values[place[name]] = value
@@ -56,12 +56,17 @@ def changed(obj: T, **changes: Any) -> T:
     return made
 
 
-@cache
-def _layout(cls: type) -> tuple[dict[str, int], Callable[[Any], tuple[Any, ...]], tuple[Callable[..., None], ...]]:
-    """Place of each field, a reader of all of them, and the writer of each slot."""
+Layout = tuple[dict[str, int], Callable[[Any], tuple[Any, ...]], tuple[Callable[..., None], ...]]
+"""Place of each field, a reader of all of them, and the writer of each slot."""
+
+_LAYOUTS: dict[type, Layout] = {}
+
+
+def _layout(cls: type) -> Layout:
     names = [x.name for x in fields(cls)]
     writers = tuple(getattr(cls, name).__set__ for name in names)
-    return {name: i for i, name in enumerate(names)}, attrgetter(*names), writers
+    _LAYOUTS[cls] = {name: i for i, name in enumerate(names)}, attrgetter(*names), writers
+    return _LAYOUTS[cls]
 
 
 # ---------------------------------------------------------------- market
