@@ -1,8 +1,8 @@
 """Write a model card from what the commands printed: no figure in it is typed by hand.
 
-python tools/card.py train.json walk.json evaluate.json > models/alpha/v1/CARD.md
+python tools/card.py train.json walk.json evaluate.json [evaluate.json ...] > models/alpha/v1/CARD.md
 
-The three are the `--json` documents of `train alpha`, `walkforward` and `evaluate alpha --holdout`, in this order.
+They are the `--json` documents of `train alpha`, `walkforward` and `evaluate alpha --holdout`, in this order.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ RUN = ("total_return", "cagr", "sharpe", "max_drawdown")
 
 
 def main(words: list[str]) -> int:
-    """Read three documents, print the card."""
-    if len(words) != 3:
-        print("usage: python tools/card.py train.json walk.json evaluate.json", file=sys.stderr)
+    """Read the documents, print the card."""
+    if len(words) < 3:
+        print("usage: python tools/card.py train.json walk.json evaluate.json [...]", file=sys.stderr)
         return 2
-    train, walk, judged = (json.loads(Path(word).read_text()) for word in words)
+    train, walk, *judged = (json.loads(Path(word).read_text()) for word in words)
     print("\n".join([head(train), folds(train), portfolio(walk), holdout(judged), limits(train)]))
     return 0
 
@@ -90,17 +90,24 @@ As served: IC {figure(found["mixed"]["ic"])}, t {figure(found["mixed"]["ic_t"], 
 """
 
 
-def holdout(judged: Mapping[str, Any]) -> str:
+def holdout(judged: Sequence[Mapping[str, Any]]) -> str:
     """The look at the bars that nothing was chosen on."""
-    row = [f"{judged['from'][:10]} .. {judged['to'][:10]}", *evidence(judged["evidence"])]
+    commands = [f"    evenkeel evaluate alpha --data {one['data']['file']} --holdout --json\n" for one in judged]
+    rows = [
+        [
+            f"{one['data']['file']}, {one['data']['bar']}, {one['from'][:10]} .. {one['to'][:10]}",
+            *evidence(one["evidence"]),
+        ]
+        for one in judged
+    ]
     return f"""\
 ## Hold-out
 
-    evenkeel evaluate alpha --version {judged["version"]} --data {judged["data"]["file"]} --holdout --json
+{"".join(commands)}
 
-Every look is a line of `models/holdout.log`.
+As served. Every look at these bars is a line of `models/holdout.log`.
 
-{table([f"as served, {judged['data']['bar']}", *EVIDENCE], [row])}
+{table(["", *EVIDENCE], rows)}
 """
 
 
