@@ -43,7 +43,7 @@ def test_the_replay_is_the_run(recorded: Path) -> None:
 
 
 def test_a_damaged_model_file_is_named(own: Path) -> None:
-    path = own / "models" / "alpha" / "v1" / "model_24h.txt"
+    path = own / "models" / "alpha" / "mine" / "model_24h.txt"
     path.write_bytes(path.read_bytes().replace(b"leaf_value", b"leaf_valuf", 1))
 
     ended(own, "models", "model_24h.txt", "SHA-256")

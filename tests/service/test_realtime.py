@@ -185,7 +185,7 @@ def test_one_slot_at_a_time(exchange: Exchange, tmp_path: Path) -> None:
     second = document(evenkeel(home, "run", "--once", "risk", "--json", *options(exchange)))
 
     assert (first["outcome"], first["slot"].partition("@")[0]) == ("done", "rebalance")
-    assert first["orders"] > 3
+    assert first["orders"] > 0
     assert (second["outcome"], second["slot"].partition("@")[0], second["orders"]) == ("done", "risk", 0)
     assert len(held(home)) == first["orders"] + 1
     sound(home, off_grid=True)
