@@ -40,7 +40,7 @@ digest `{train["digest"][:12]}`.
 
     evenkeel train alpha {files} --json
 
-- learned from {fitted["bar"]} bars, {fitted["rows"]:,} rows, decisions {fitted["from"]} .. {fitted["until"]}
+- learned from {fitted["bar"]} bars, {max(fitted["rows"].values()):,} rows, decisions {fitted["from"]} .. {fitted["until"]}
 - held out, never read in training: {unread}
 - served on {", ".join(train["bars"])} bars and no other; expires {train["expires"]}
 - {train["trials"]} trials of parameters, objective {search["objective"]}, seed {search["seed"]}
