@@ -232,6 +232,7 @@ def _candles(patient: Patient) -> Iterator[Check]:
 
 
 def _models(patient: Patient) -> Iterator[Check]:
+    from evenkeel import artifacts
     from evenkeel.config import shipped
 
     wanted = {"alpha": "alpha", "policy": "policy", "edge": "kalshi"}
@@ -239,11 +240,16 @@ def _models(patient: Patient) -> Iterator[Check]:
     for opinion, folder in wanted.items():
         if opinions is not None and not getattr(opinions, opinion):
             continue
-        places = (patient.home / "models" / folder, shipped() / "models" / folder)
-        found = sorted(p.parent.name for place in places for p in place.glob("*/manifest.json"))
-        advice = f"its opinion is missing and the book leans on the rest; opinions.{opinion}=false says so on purpose"
-        text = f"{folder}: {', '.join(found)}" if found else f"no model under models/{folder}"
-        yield Check("models", OK if found else WARN, text, "" if found else advice)
+        path = artifacts.chosen(folder, patient.home / "models", shipped() / "models")
+        if path is None:
+            advice = f"the book leans on the rest; opinions.{opinion}=false says so on purpose"
+            yield Check("models", WARN, f"no model under models/{folder}: its opinion is missing", advice)
+            continue
+        bundle = artifacts.read(path, folder)
+        expires = int(bundle.manifest["expires"])
+        old = expires < patient.now
+        text = f"{folder} {bundle.version} {bundle.digest[:12]}, expire{'d' if old else 's'} {iso(expires)}"
+        yield Check("models", WARN if old else OK, text, "train and promote a new one" if old else "")
 
 
 def _quarantine(patient: Patient) -> Iterator[Check]:
