@@ -23,7 +23,7 @@ def test_a_killed_replay_ends_as_an_undisturbed_one(tmp_path: Path, capsys: pyte
 
     told = torment(tmp_path / "killed", OPTIONS, kills=KILLS, slots=SLOTS, seed=20_261_121)
     with capsys.disabled():
-        pass
+        print(f"\nwhere {KILLS} kills fell:\n{told.histogram()}")
 
     for name in ("orders_sha256", "journal_sha256", "state_sha256", "slots"):
         assert told.result[name] == calm[name], name
