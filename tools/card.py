@@ -30,6 +30,7 @@ def main(words: list[str]) -> int:
 def head(train: Mapping[str, Any]) -> str:
     """What the model is and how it was made."""
     read, fitted, search = train["data"], train["train"], train["search"]
+    rows = max(fitted["rows"].values())
     files = " ".join(f"--data {one['file']}" for one in read)
     unread = ", ".join(f"{one['held_out']:,} bars of {one['file']}" for one in read)
     return f"""\
@@ -40,7 +41,7 @@ digest `{train["digest"][:12]}`.
 
     evenkeel train alpha {files} --json
 
-- learned from {fitted["bar"]} bars, {max(fitted["rows"].values()):,} rows, decisions {fitted["from"]} .. {fitted["until"]}
+- learned from {fitted["bar"]} bars, {rows:,} rows, decisions {fitted["from"]} .. {fitted["until"]}
 - held out, never read in training: {unread}
 - served on {", ".join(train["bars"])} bars and no other; expires {train["expires"]}
 - {train["trials"]} trials of parameters, objective {search["objective"]}, seed {search["seed"]}
