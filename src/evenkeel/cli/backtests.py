@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from evenkeel.research.report import Collector, Forecast
     from evenkeel.research.report.data import Curve
     from evenkeel.research.trials import Ledger, Trial
-    from evenkeel.types import Brain, Fill, Plan, Slot
+    from evenkeel.types import Brain, Fill, Panel, Plan, Slot
     from evenkeel.wiring import Engine
 
 
@@ -87,11 +87,19 @@ def slots_of(config: Config) -> list[Slot]:
 
 
 def tried(
-    made: Context, loaded: Loaded, advance: Callable[[int], None], *, family: str = "", watched: bool = True
+    made: Context,
+    loaded: Loaded,
+    advance: Callable[[int], None],
+    *,
+    family: str = "",
+    watched: bool = True,
+    panel: Panel | None = None,
+    brain: Brain | None = None,
 ) -> Tried:
     """Run one back-test and enter it in the ledger.
 
     family   whose try it is; `` = the strategy's · watched  gather what a report needs besides equity
+    panel    bars to run over instead of the configured feed's · brain  models to use instead of those in use
     Raises what `wiring.build` raises, and StateError where the ledger cannot be written.
     """
     from evenkeel import wiring
@@ -99,7 +107,7 @@ def tried(
     from evenkeel.research import backtest as research
     from evenkeel.research.report import Collector, Skill
 
-    engine = wiring.build(loaded.config, made.home, loaded.digest, durable=False)
+    engine = wiring.build(loaded.config, made.home, loaded.digest, durable=False, panel=panel, brain=brain)
     broker, seen, skill = engine.open_broker(), Collector(), Skill()
 
     def on_plan(plan: Plan) -> None:

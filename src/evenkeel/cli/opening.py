@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 import time
@@ -66,10 +67,31 @@ def _expired(engine: Engine) -> Callable[[Slot], bool]:
 
 @contextmanager
 def stopping(stop: threading.Event) -> Iterator[None]:
-    """SIGTERM and SIGINT ask the loop to end after the running slot."""
-    before = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGTERM, signal.SIGINT)}
+    """SIGTERM and SIGINT ask the loop to end after the running slot.
+
+    The signal is read from a pipe by a thread of its own: a Python handler runs in the main thread only, which may be
+    blocked for good, or may hold the very lock that `stop.set` needs.
+    """
+    told, tell = os.pipe()
+    os.set_blocking(tell, False)
+    before = {number: signal.signal(number, _heard) for number in (signal.SIGTERM, signal.SIGINT)}
+    woken = signal.set_wakeup_fd(tell, warn_on_full_buffer=False)
+    threading.Thread(target=_stop_when_told, args=[told, stop], name="signals", daemon=True).start()
     try:
         yield
     finally:
+        signal.set_wakeup_fd(woken)
         for number, handler in before.items():
             signal.signal(number, handler)
+        os.close(tell)
+
+
+def _heard(*_: object) -> None:
+    """Take the signal's default effect away."""
+
+
+def _stop_when_told(told: int, stop: threading.Event) -> None:
+    """Wait for a byte, which is a signal, or for the end of the pipe."""
+    if os.read(told, 1):
+        stop.set()
+    os.close(told)

@@ -40,7 +40,9 @@ def serve(made: Context, loaded: Loaded, *, once: SlotKind | None, as_json: bool
         sys.stdout.flush()
         if not idle:
             os._exit(0)  # a worker still waits for a server; what it would do is done again at the next start
-    if once is not None and document["outcome"] == "failed":
+    if once is None:
+        os._exit(0)  # everything is closed and flushed; no library's thread may hold up the end
+    if document["outcome"] == "failed":
         raise typer.Exit(1)
 
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 import resource
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 
 import numpy as np
 import typer
@@ -19,17 +18,18 @@ from evenkeel.cli.opening import settings
 from evenkeel.cli.output import AsJson, ConfigFile, Context, Overrides, aligned, emit, errors, percent, say
 from evenkeel.cli.progress import progress
 from evenkeel.errors import EvidenceError
+from evenkeel.signals.strategies import OPINIONATED, Name
+from evenkeel.types import Brain
 from evenkeel.units import DAY_S, iso
 
 if TYPE_CHECKING:
+    from evenkeel.cli.backtests import Tried
     from evenkeel.config import Loaded
-    from evenkeel.research.backtest import Result
     from evenkeel.research.evidence import Evidence
     from evenkeel.research.walkforward import Walked
     from evenkeel.types import Panel
 
 FAMILY = "walkforward"
-Curve = tuple[Any, Any]
 
 
 def register(app: typer.Typer) -> None:
@@ -77,7 +77,7 @@ def walkforward(
     if portfolio:
         held = [pair.asset for pair in pairs if pair.asset in read.panel.assets]
         runs = _Runs(made, preset, overrides or [], panels.pick(read.panel, held), walked, quiet=as_json)
-        document |= _judged(runs, f"{label} {folds} {seed} {read.path.name}", baselines=baselines)
+        document |= _judged(runs, baselines=baselines)
     document |= {
         "seconds": round(time.monotonic() - began, 1),
         "peak_rss_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000),
@@ -113,51 +113,28 @@ class _Runs:
         last = (int(panel.time[-1]) - panel.bar_s) // DAY_S * DAY_S
         self._window = [f"clock.from={iso(first)}", f"clock.to={iso(last)}", f"feed.bar={panel.bar_s // 60}m"]
 
-    def loaded(self, strategy: str = "rebalancer") -> Loaded:
+    def loaded(self, strategy: str) -> Loaded:
         """The configuration of one run."""
         return settings(self.made, self._preset, [*self._overrides, *self._window, f"strategy={strategy}"])
 
-    def run(self, strategy: str = "rebalancer") -> tuple[Loaded, Result]:
-        """One back-test; the walk-forward models are there for whoever asks for an alpha."""
-        from evenkeel import wiring
-        from evenkeel.engine import slots
-        from evenkeel.research import backtest as research
-        from evenkeel.types import Brain
-
-        loaded, brain = self.loaded(strategy), Brain(alpha=self.walked.models)
-        engine = wiring.build(
-            loaded.config, self.made.home, loaded.digest, durable=False, panel=self.panel, brain=brain
-        )
-        todo = list(slots.between(*wiring.window(loaded.config), engine.cadence))
-        with progress(len(todo), strategy, quiet=self._quiet) as advance:
-            return loaded, research.backtest(
-                _counted(todo, advance), engine.feed, engine.open_broker(), engine.memory(loaded.digest), engine.brain,
-                engine.rules,
+    def run(self, strategy: str = OPINIONATED) -> Tried:
+        """One back-test, entered in the ledger; the walk-forward models decide in our own."""
+        ours, loaded = strategy == OPINIONATED, self.loaded(strategy)
+        with progress(len(backtests.slots_of(loaded.config)), strategy, quiet=self._quiet) as advance:
+            return backtests.tried(
+                self.made, loaded, advance, family=FAMILY if ours else "", watched=False, panel=self.panel,
+                brain=Brain(alpha=self.walked.models if ours else ()),
             )  # fmt: skip
 
 
-def _counted(todo: Sequence[Any], advance: Any) -> Iterator[Any]:
-    for slot in todo:
-        yield slot
-        advance(1)
-
-
-def _judged(runs: _Runs, what: str, *, baselines: bool) -> dict[str, Any]:
-    """The portfolio entered in the ledger before it runs, its figures, and one verdict per baseline."""
+def _judged(runs: _Runs, *, baselines: bool) -> dict[str, Any]:
+    """The portfolio's figures, and one verdict per baseline by the count of everything tried."""
     from evenkeel import metrics
     from evenkeel.research import significance, trials
 
-    path, digest = backtests.ledger_of(runs.made.home), f"{runs.loaded().digest} {what}"
-    end = int(runs.panel.time[-1])
-    trials.enter_first_look(path)
-    trial = trials.begin(path, trials.Trial(
-        id=trials.trial_id(FAMILY, digest, end), family=FAMILY, config_digest=digest, data_end=end,
-        command=f"walkforward {what}", created=int(time.time()),
-    ))  # fmt: skip
-    ours = _Ran.of(*runs.run())
-    days, returns = metrics.daily_returns(*ours.curve)
-    trials.finish(path, trial, days, returns)
-    others = {name: _Ran.of(*runs.run(name)) for name in _baselines()} if baselines else {}
+    ours = runs.run()
+    others = {name: runs.run(name) for name in _baselines()} if baselines else {}
+    returns = metrics.daily_returns(*ours.curve)[1]
     known, families = backtests.ledger(runs.made.home), (FAMILY, trials.FIRST_LOOK)
     rng = np.random.default_rng(0)
     counted = trials.count(known, families)
@@ -167,42 +144,25 @@ def _judged(runs: _Runs, what: str, *, baselines: bool) -> dict[str, Any]:
     verdicts = trials.judge(known, families, ours.curve, {name: one.curve for name, one in others.items()}, rng)
     return {
         "portfolio": {
-            **ours.to_json(), "sharpe_interval": [spread.sharpe.low, spread.sharpe.high],
+            **_figures(ours), "sharpe_interval": [spread.sharpe.low, spread.sharpe.high],
             "deflated_sharpe": luck.probability, "trials": counted.trials,
         },
         "pbo": {"probability": overfit.probability, "trials": overfit.trials, "reason": overfit.reason},
         "baselines": [
-            {"strategy": one.baseline, **others[one.baseline].to_json(), "verdict": one.word, "sentence": one.sentence}
+            {"strategy": one.baseline, **_figures(others[one.baseline]), "verdict": one.word, "sentence": one.sentence}
             for one in verdicts
         ],
-        "config_digest": ours.digest,
+        "config_digest": ours.loaded.digest,
     }  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class _Ran:
-    """What is kept of a back-test."""
-
-    digest: str
-    curve: Curve
-    figures: Mapping[str, Any]
-
-    @classmethod
-    def of(cls, loaded: Loaded, result: Result) -> _Ran:
-        times, equity = (np.array(column) for column in zip(*result.equity, strict=True))
-        said = summary.of_backtest(result, loaded, ())
-        return cls(loaded.digest, (times, equity), {**said["metrics"], "orders_sha256": said["orders_sha256"]})
-
-    def to_json(self) -> dict[str, Any]:
-        return dict(self.figures)
+def _figures(ran: Tried) -> dict[str, Any]:
+    said = summary.of_backtest(ran.result, ran.loaded, ())
+    return {**said["metrics"], "orders_sha256": said["orders_sha256"]}
 
 
 def _baselines() -> tuple[str, ...]:
     """Every strategy but ours, what is best known first."""
-    from typing import get_args
-
-    from evenkeel.signals.strategies import OPINIONATED, Name
-
     return tuple(name for name in get_args(Name) if name != OPINIONATED)
 
 
