@@ -88,15 +88,17 @@ class Feeless(PaperVenue):
 
     def _book(self, order, fill):
         super()._book(order, replace(fill, fee=Decimal(0)))
+        return fill
 
 
 class Twice(PaperVenue):
     """A venue that fills every order twice and tells of one."""
 
     def _book(self, order, fill):
-        super()._book(order, fill)
+        kept = super()._book(order, fill)
         if fill.quantity > 0:
             super()._book(replace(order, id=f"{order.id}-again"), fill)
+        return kept
 
 
 # ---------------------------------------------------------------- law 6

@@ -150,6 +150,18 @@ def test_an_exact_venue_takes_prices_and_amounts_as_they_come():
     assert (str(fill.quantity), str(fill.price), str(fill.fee)) == ("0.0000123456789", "50000.123456789", "0.00061729")
 
 
+def test_a_fill_found_again_has_the_digits_of_the_answer(venue, monkeypatch):
+    """After a crash the fill comes from the account: a trailing zero more or less would be another journal."""
+    for number in range(40):
+        monkeypatch.setitem(TAPE.prices, "BTC", (50_000.0 + 0.37 * number, 1e9))
+        asked = order("0.01000", number=number)
+        answer = venue.send(asked, NOW).fills[0]
+        again = venue.find(asked, NOW).fills[0]
+
+        assert [str(x) for x in (answer.price, answer.fee)] == [str(x) for x in (again.price, again.fee)]
+        assert str(answer.quantity) == str(again.quantity)
+
+
 def test_an_account_is_what_it_was_after_it_is_opened_again(tmp_path):
     path = tmp_path / "paper.db"
     first = PaperVenue(path, TAPE, PAIRS, COSTS, Decimal(100_000))

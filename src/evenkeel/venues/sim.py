@@ -92,9 +92,7 @@ class PaperVenue:
             known = self.vault.find(order.id)
             if known is not None:
                 return _same(order, known)
-            fill = self._fill(order, time)
-            self._book(order, fill)
-            return _found(fill)
+            return _found(self._book(order, self._fill(order, time)))
 
     def fills(self, since: int) -> tuple[Fill, ...]:
         """Everything filled after `since`, in the order of filling."""
@@ -120,13 +118,13 @@ class PaperVenue:
         fee = (notional * self._fee).quantize(CENT, rounding=ROUND_CEILING)
         return Fill(f"{order.id}-1", order.id, order.asset, order.quantity, price, fee, time)
 
-    def _book(self, order: Order, fill: Fill) -> None:
-        """Move the balances and note the order, or refuse."""
+    def _book(self, order: Order, fill: Fill) -> Fill:
+        """Move the balances and note the order, or refuse; -> the fill as it is kept."""
         cash = self.vault.cash() - fill.quantity * fill.price - fill.fee
         units = self.vault.balance(order.asset) + fill.quantity
         if cash < 0 or units < 0:
             raise VenueError(f"{order.asset}: insufficient balance for {plain(order.quantity)}")
-        self.vault.book(order.id, fill, cash, units)
+        return self.vault.book(order.id, fill, cash, units)
 
 
 def _check_precision(order: Order, pair: Pair) -> None:

@@ -47,8 +47,11 @@ class Vault(Protocol):
     def fills(self, since: int) -> tuple[Fill, ...]:
         """All fills after `since`, UTC s, in the order of filling."""
 
-    def book(self, order_id: str, fill: Fill, cash: Decimal, units: Decimal) -> None:
-        """Note the fill under an order's id together with the balances after it: all of it or nothing."""
+    def book(self, order_id: str, fill: Fill, cash: Decimal, units: Decimal) -> Fill:
+        """Note the fill under an order's id together with the balances after it: all of it or nothing.
+
+        -> the fill as `find` will give it, to the last digit: a trailing zero more would be another number in a journal
+        """
 
     def put(self, asset: str, quantity: Decimal) -> None:
         """Set one balance: what the account begins with, or what came from outside."""
@@ -89,11 +92,12 @@ class MemoryVault:
         """All fills after `since`."""
         return tuple(fill for fill in self._orders.values() if fill.time > since)
 
-    def book(self, order_id: str, fill: Fill, cash: Decimal, units: Decimal) -> None:
+    def book(self, order_id: str, fill: Fill, cash: Decimal, units: Decimal) -> Fill:
         """Note the fill and the balances after it."""
         own = fill if fill.order_id == order_id else replace(fill, id=f"{order_id}-1", order_id=order_id)
         self._orders[order_id] = own
         self._cash, self._balances[fill.asset], self._shown = cash, units, None
+        return own
 
     def put(self, asset: str, quantity: Decimal) -> None:
         """Set one balance."""
@@ -148,7 +152,7 @@ class FileVault:
             rows = self.db.execute(query, (since,)).fetchall()
         return tuple(_fill(*row) for row in rows)
 
-    def book(self, order_id: str, fill: Fill, cash: Decimal, units: Decimal) -> None:
+    def book(self, order_id: str, fill: Fill, cash: Decimal, units: Decimal) -> Fill:
         """Note the fill and the balances after it, in one transaction."""
         row = (order_id, fill.asset, plain(fill.quantity), plain(fill.price), plain(fill.fee), fill.time)
         with _answering():
@@ -164,6 +168,7 @@ class FileVault:
                 if self.db.in_transaction:
                     self.db.execute("rollback")
                 raise
+        return _fill(*row)
 
     def put(self, asset: str, quantity: Decimal) -> None:
         """Set one balance."""
