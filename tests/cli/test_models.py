@@ -238,7 +238,7 @@ def test_expiry_does_not_promote(run, home, files):
 
     done = run(home, "models", "promote", "alpha", "v2")
 
-    refused(done, 2, "give --data FILE")
+    assert_refused(done, 2, "give --data FILE")
     assert in_use(run, home) == ["home v1"]
 
 
@@ -247,7 +247,7 @@ def test_force_does_not_go_forward(run, home):
 
     done = run(home, "models", "promote", "alpha", "v2", "--force")
 
-    refused(done, 2, "v2, which was never in use, in the place of v1, which works")
+    assert_refused(done, 2, "v2, which was never in use, in the place of v1, which works")
     assert in_use(run, home) == ["home v1"]
 
 
@@ -262,7 +262,7 @@ def test_a_refused_champion_is_passed_over_only_by_force(run, home, harm):
     plain = run(home, "models", "promote", "alpha", "v2")
     forced = run(home, "models", "promote", "alpha", "v2", "--force")
 
-    refused(plain, 2, "pass it over with --force")
+    assert_refused(plain, 2, "pass it over with --force")
     assert forced.code == 0
     assert "the model in use is refused" in promoted(home)[-1]["why"]
     assert in_use(run, home) == ["home v2"]
@@ -272,9 +272,9 @@ def test_a_challenger_that_a_run_would_refuse_is_refused(run, home):
     spoil(home, "v2", other_formula)
 
     for more in ((), ("--force",)):
-        refused(run(home, "models", "promote", "alpha", "v2", *more), 3, "a formula has changed")
-    refused(run(home, "models", "promote", "alpha", "v9"), 3, "v9 is neither")
-    refused(run(home, "models", "promote", "luck", "v1"), 2, "kind luck cannot be promoted")
+        assert_refused(run(home, "models", "promote", "alpha", "v2", *more), 3, "a formula has changed")
+    assert_refused(run(home, "models", "promote", "alpha", "v9"), 3, "v9 is neither")
+    assert_refused(run(home, "models", "promote", "luck", "v1"), 2, "kind luck cannot be promoted")
     assert in_use(run, home) == []
     assert promoted(home) == []
 
@@ -285,11 +285,11 @@ def test_a_home_that_cannot_be_written_is_said(run, home):
 
     done = run(home, "models", "promote", "alpha", "v1")
 
-    refused(done, 3, "cannot be written")
+    assert_refused(done, 3, "cannot be written")
     assert promoted(home) == []
 
 
-def refused(done, code, said):
+def assert_refused(done, code, said):
     assert done.code == code, done.err
     assert done.err.startswith("evenkeel: ")
     assert done.err.count("\n") == 1

@@ -150,7 +150,7 @@ def test_a_second_file_that_cannot_be_used_is_told_before_the_search(run, files,
 
     done = run(tmp_path, "train", "alpha", "--data", str(files["early"]), "--data", str(short), *QUICK, "--no-tracking")
 
-    refused(done, 3, "too little history")
+    assert_refused(done, 3, "too little history")
     assert "search" not in done.err
 
 
@@ -162,7 +162,7 @@ def test_a_machine_without_the_extra_is_told_what_to_install(run, files, tmp_pat
             patch.setitem(sys.modules, module, None)
             done = run(tmp_path, *words, *more)
 
-        refused(done, 3, f"{module} is not installed: python -m pip install")
+        assert_refused(done, 3, f"{module} is not installed: python -m pip install")
 
 
 def test_a_cluster_that_is_not_there_is_told_at_once(run, files, tmp_path, monkeypatch):
@@ -175,7 +175,7 @@ def test_a_cluster_that_is_not_there_is_told_at_once(run, files, tmp_path, monke
 
     done = run(tmp_path, "train", "alpha", *words)
 
-    refused(done, 3, "Ray at 127.0.0.1:9 cannot be had")
+    assert_refused(done, 3, "Ray at 127.0.0.1:9 cannot be had")
 
 
 def flat(table):
@@ -209,7 +209,7 @@ def test_data_that_cannot_be_learned_from_is_one_sentence(run, tmp_path, given, 
 
     done = run(tmp_path, "train", "alpha", "--data", str(path), *QUICK, "--no-tracking", "--json")
 
-    refused(done, code, words)
+    assert_refused(done, code, words)
     assert not (tmp_path / "models" / "alpha").exists()
 
 
@@ -233,7 +233,7 @@ def test_wishes_that_cannot_be_are_one_sentence(run, trained, tmp_path, monkeypa
     monkeypatch.chdir(tmp_path)
     (tmp_path / "odd.txt").write_text("candles")
 
-    refused(run(home, "train", "alpha", *words), code, said)
+    assert_refused(run(home, "train", "alpha", *words), code, said)
 
     assert artifacts.versions(home / "models", "alpha") == ("v1",)
 
@@ -250,7 +250,7 @@ def test_the_next_version_is_later_than_every_other(run, trained, tmp_path):
 
     done = run(tmp_path / "home", "train", "alpha", "--data", "none.parquet", "--version", "v7")
 
-    refused(done, 3, "never overwritten")
+    assert_refused(done, 3, "never overwritten")
     assert artifacts.next_version([tmp_path / "home" / "models", tmp_path / "shipped" / "models"], "alpha") == "v8"
 
 
@@ -276,7 +276,7 @@ def test_what_only_held_out_bars_could_judge_is_refused(run, trained, files):
 
     done = run(home, "evaluate", "alpha", "--version", "v1", "--data", str(files["hours"]), "--json")
 
-    refused(done, 2, "give --holdout")
+    assert_refused(done, 2, "give --holdout")
     assert not (home / "models" / "holdout.log").exists()
 
 
@@ -310,10 +310,12 @@ def test_bars_before_the_holdout_need_no_leave(run, files, tmp_path):
 
 def test_evaluating_nothing_says_what_to_do(run, trained, files, tmp_path):
     home = trained[0]
-    refused(run(tmp_path / "x", "evaluate", "alpha", "--data", str(files["early"])), 3, "no alpha model is in use")
-    refused(run(home, "evaluate", "alpha", "--version", "v9", "--data", str(files["early"])), 3, "v9 is neither")
+    assert_refused(
+        run(tmp_path / "x", "evaluate", "alpha", "--data", str(files["early"])), 3, "no alpha model is in use"
+    )
+    assert_refused(run(home, "evaluate", "alpha", "--version", "v9", "--data", str(files["early"])), 3, "v9 is neither")
     done = run(home, "evaluate", "alpha", "--version", "v1", "--data", str(files["early"]))
-    refused(done, 3, "load bars that reach 24 h further")
+    assert_refused(done, 3, "load bars that reach 24 h further")
 
 
 def test_a_damaged_bundle_does_not_cost_a_look_at_the_holdout(run, trained, files, tmp_path):
@@ -322,7 +324,7 @@ def test_a_damaged_bundle_does_not_cost_a_look_at_the_holdout(run, trained, file
 
     done = run(home, "evaluate", "alpha", "--version", "v1", "--data", str(files["hours"]), "--holdout")
 
-    refused(done, 3, "SHA-256")
+    assert_refused(done, 3, "SHA-256")
     assert not (home / "models" / "holdout.log").exists()
 
 
@@ -332,10 +334,10 @@ def test_a_holdout_that_cannot_be_written_down_is_not_read(run, trained, files, 
 
     done = run(home, "evaluate", "alpha", "--version", "v1", "--data", str(files["hours"]), "--holdout")
 
-    refused(done, 3, "no held-out bar is read unseen")
+    assert_refused(done, 3, "no held-out bar is read unseen")
 
 
-def refused(done, code, said):
+def assert_refused(done, code, said):
     """One sentence after what was read, and the exit code."""
     sentences = [line for line in done.err.splitlines() if line.startswith("evenkeel: ")]
     assert done.code == code, done.err

@@ -59,7 +59,7 @@ def running(home: Path, *words: str, stderr: Any = subprocess.PIPE) -> Iterator[
         process.communicate()
 
 
-def refused(done: subprocess.CompletedProcess[str], code: int, *said: str) -> str:
+def assert_refused(done: subprocess.CompletedProcess[str], code: int, *said: str) -> str:
     """Check that a command ended with `code` and one sentence that says all of `said`; -> the sentence."""
     told = done.stderr.strip()
     assert done.returncode == code, f"exit {done.returncode}: {told}\n{done.stdout}"

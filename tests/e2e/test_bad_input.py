@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from e2e.program import SMALL, document, evenkeel, log, refused, running, sets, state, tree, until
+from e2e.program import SMALL, assert_refused, document, evenkeel, log, running, sets, state, tree, until
 from evenkeel import archive
 from evenkeel.errors import DataError, StateError
 from evenkeel.market.panel import panel
@@ -84,7 +84,7 @@ def home(half_run: Path, tmp_path: Path) -> Path:
 )
 def test_a_wrong_run_is_one_sentence(tmp_path: Path, words: list[str], code: int, said: tuple[str, ...]) -> None:
     """Nothing begins, nothing is written."""
-    refused(evenkeel(tmp_path / "home", "run", *words), code, *said)
+    assert_refused(evenkeel(tmp_path / "home", "run", *words), code, *said)
 
     assert state(tmp_path / "home") == {}
 
@@ -96,7 +96,7 @@ def test_an_empty_universe_is_not_ready(tmp_path: Path) -> None:
 
     done = evenkeel(tmp_path, "run", "--config", "config/demo.yaml", *sets(f"universe.exclude=[{','.join(rows)}]"))
 
-    refused(done, 3, "the universe is empty")
+    assert_refused(done, 3, "the universe is empty")
 
 
 @pytest.mark.parametrize(
@@ -113,14 +113,14 @@ def test_a_malformed_file_is_named(tmp_path: Path, text: str, said: tuple[str, .
     path = tmp_path / "wrong.yaml"
     path.write_text(text)
 
-    refused(evenkeel(tmp_path / "home", "run", "--config", str(path)), 2, *said)
+    assert_refused(evenkeel(tmp_path / "home", "run", "--config", str(path)), 2, *said)
 
 
 def test_an_environment_variable_is_judged_like_a_file(tmp_path: Path) -> None:
     """It is named in the sentence."""
     done = evenkeel(tmp_path, "run", EVENKEEL__OVERLAY__TRAILING="12")
 
-    refused(done, 2, "EVENKEEL__OVERLAY__TRAILING", "overlay.trailing is 12")
+    assert_refused(done, 2, "EVENKEEL__OVERLAY__TRAILING", "overlay.trailing is 12")
 
 
 @pytest.mark.parametrize(
@@ -133,7 +133,7 @@ def test_an_environment_variable_is_judged_like_a_file(tmp_path: Path) -> None:
 )
 def test_a_wrong_backtest_is_one_sentence(tmp_path: Path, words: list[str], said: tuple[str, ...]) -> None:
     """As for `run`."""
-    refused(evenkeel(tmp_path, "backtest", *words), 2, *said)
+    assert_refused(evenkeel(tmp_path, "backtest", *words), 2, *said)
 
 
 @pytest.mark.parametrize("words", [["rnu"], ["run", "--onse", "risk"], ["run", "--once", "never"], ["--home"]])
@@ -179,14 +179,14 @@ def test_a_wrong_candle_file_is_refused_whole(tmp_path: Path, spoil, said: tuple
     path = candles(tmp_path / "candles.csv", days=20)
     path.write_text(spoil(path.read_text()))
 
-    refused(evenkeel(tmp_path / "home", "data", "import", str(path), "--bar", "30m"), 2, *said)
+    assert_refused(evenkeel(tmp_path / "home", "data", "import", str(path), "--bar", "30m"), 2, *said)
 
     assert archive.datasets(tmp_path / "home") == ()
 
 
 def test_a_missing_candle_file_is_named(tmp_path: Path) -> None:
     """Exit 2."""
-    refused(evenkeel(tmp_path, "data", "import", "gone.csv", "--bar", "30m"), 2, "gone.csv does not exist")
+    assert_refused(evenkeel(tmp_path, "data", "import", "gone.csv", "--bar", "30m"), 2, "gone.csv does not exist")
 
 
 def test_a_panel_with_a_gap_in_time_is_refused() -> None:
@@ -238,10 +238,12 @@ def test_a_window_before_the_data_says_so(tmp_path: Path) -> None:
     document(evenkeel(home, "data", "import", str(path), "--bar", "30m", "--source", "mine", "--json"))
     words = sets("feed.source=mine", "universe.only=[BTC,ETH]", "clock.from=2025-01-10", "clock.to=2025-01-11")
 
-    refused(evenkeel(home, "run", "--config", "config/replay.yaml", *words), 3, "no 30m candles of mine")
+    assert_refused(evenkeel(home, "run", "--config", "config/replay.yaml", *words), 3, "no 30m candles of mine")
 
     late = sets("feed.source=mine", "universe.only=[BTC,ETH]", "clock.from=2025-02-06", "clock.to=2025-02-08")
-    refused(evenkeel(home, "run", "--config", "config/replay.yaml", *late), 3, "the first bar closes at", "clock.from")
+    assert_refused(
+        evenkeel(home, "run", "--config", "config/replay.yaml", *late), 3, "the first bar closes at", "clock.from"
+    )
     assert state(home) == {}
 
 
@@ -258,7 +260,7 @@ def test_a_second_instance_is_told_and_the_first_goes_on(calm, tmp_path: Path) -
         second = evenkeel(home, "run", *SMALL)
 
         assert time.monotonic() - began < 5
-        refused(second, 75, f"pid {first.pid}", "--home")
+        assert_refused(second, 75, f"pid {first.pid}", "--home")
         out, err = first.communicate(timeout=300)
         assert first.returncode == 0, err
     found = json.loads(out)
@@ -296,7 +298,7 @@ def test_a_newer_schema_is_refused_untouched(home: Path) -> None:
     _sealed(home, lambda raw: raw.replace(b'"schema": 1,', b'"schema": 9,', 1))
     before = _remembered(home)
 
-    refused(evenkeel(home, "run", *SMALL), 3, "state.json has schema 9", "install the newer evenkeel")
+    assert_refused(evenkeel(home, "run", *SMALL), 3, "state.json has schema 9", "install the newer evenkeel")
 
     assert _remembered(home) == before
 
@@ -306,7 +308,7 @@ def test_a_real_clock_state_is_never_touched_by_a_virtual_run(home: Path) -> Non
     _sealed(home, lambda raw: re.sub(rb'"clock": ?"virtual"', b'"clock":"real"', raw, count=1))
     before = _remembered(home)
 
-    refused(evenkeel(home, "run", *SMALL), 3, "belongs to", "real clock", "--home")
+    assert_refused(evenkeel(home, "run", *SMALL), 3, "belongs to", "real clock", "--home")
 
     assert _remembered(home) == before
 
@@ -356,7 +358,7 @@ def test_a_read_only_disk_is_one_sentence(half_run: Path, tmp_path: Path, capsys
         before = _remembered(home)
         subprocess.run(["mount", "-o", "remount,ro", home], check=True)
 
-        refused(evenkeel(home, "run", *SMALL), 3, "Read-only file system", "make the folder writable")
+        assert_refused(evenkeel(home, "run", *SMALL), 3, "Read-only file system", "make the folder writable")
 
         assert _remembered(home) == before
         assert document(evenkeel(home, "status", "--json"))
@@ -426,7 +428,7 @@ def test_a_home_that_is_a_file_is_one_sentence(tmp_path: Path) -> None:
     """`--home README.md`."""
     (tmp_path / "home").write_text("no folder")
 
-    refused(evenkeel(tmp_path / "home", "run", *SMALL), 3, "Not a directory")
+    assert_refused(evenkeel(tmp_path / "home", "run", *SMALL), 3, "Not a directory")
 
 
 @pytest.mark.slow

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from e2e.program import COINS, SMALL, document, evenkeel, refused, state
+from e2e.program import COINS, SMALL, assert_refused, document, evenkeel, state
 from evenkeel import artifacts
 from evenkeel.config import load, load_universe
 from evenkeel.journal import recent
@@ -94,7 +94,7 @@ def test_a_pointer_to_nothing_is_refused(own: Path) -> None:
     """CURRENT names what is not there: somebody meant it, so it is no reason to trade without."""
     shutil.rmtree(own / "models" / "alpha" / "mine")
 
-    refused(evenkeel(own, *RUN), 3, "alpha mine is neither under")
+    assert_refused(evenkeel(own, *RUN), 3, "alpha mine is neither under")
 
 
 def test_a_damaged_model_is_refused(own: Path) -> None:
@@ -102,7 +102,7 @@ def test_a_damaged_model_is_refused(own: Path) -> None:
     path = own / "models" / "alpha" / "mine" / "model_24h.txt"
     path.write_bytes(path.read_bytes().replace(b"leaf_value", b"leaf_valuf", 1))
 
-    refused(evenkeel(own, *RUN), 3, "model_24h.txt", "SHA-256")
+    assert_refused(evenkeel(own, *RUN), 3, "model_24h.txt", "SHA-256")
     assert not (own / "state" / "state.json").exists()
 
 
@@ -111,7 +111,7 @@ def test_a_model_of_other_features_is_refused(own: Path) -> None:
     names = artifacts.read(own / "models" / "alpha" / "mine", "alpha").manifest["features"]
     rewrite(own, features={**names, "names": [*names["names"][:-1], "moon_phase"]})
 
-    refused(evenkeel(own, *RUN), 3, "moon_phase", "train a new version")
+    assert_refused(evenkeel(own, *RUN), 3, "moon_phase", "train a new version")
 
 
 def test_a_model_without_evidence_on_the_bar_is_missing(own: Path) -> None:

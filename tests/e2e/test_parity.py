@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from e2e.program import document, evenkeel, refused
+from e2e.program import assert_refused, document, evenkeel
 from e2e.test_model import RUN, home, rewrite
 
 __all__ = ["home"]
@@ -29,9 +29,9 @@ def own(recorded: Path, tmp_path: Path) -> Path:
     return shutil.copytree(recorded, tmp_path / "home")
 
 
-def ended(home_: Path, stage: str, *said: Any) -> None:
+def assert_ended(home_: Path, stage: str, *said: Any) -> None:
     """Check that parity ends at a stage, in one sentence."""
-    refused(evenkeel(home_, "parity", "--from-journal", "--json"), 4, f"parity ends at {stage}: ", *said)
+    assert_refused(evenkeel(home_, "parity", "--from-journal", "--json"), 4, f"parity ends at {stage}: ", *said)
 
 
 def test_the_replay_is_the_run(recorded: Path) -> None:
@@ -46,17 +46,17 @@ def test_a_damaged_model_file_is_named(own: Path) -> None:
     path = own / "models" / "alpha" / "mine" / "model_24h.txt"
     path.write_bytes(path.read_bytes().replace(b"leaf_value", b"leaf_valuf", 1))
 
-    ended(own, "models", "model_24h.txt", "SHA-256")
+    assert_ended(own, "models", "model_24h.txt", "SHA-256")
 
 
 def test_another_model_under_the_same_version_is_named(own: Path) -> None:
     """Its digest stands in the journal."""
     rewrite(own, note="another one")
 
-    ended(own, "features", "opinions.alpha.version")
+    assert_ended(own, "features", "opinions.alpha.version")
 
 
 def test_a_model_that_is_gone_is_named(own: Path) -> None:
     shutil.rmtree(own / "models")
 
-    ended(own, "features", "opinions.alpha.health", "was recorded as ok, the back-test has missing")
+    assert_ended(own, "features", "opinions.alpha.health", "was recorded as ok, the back-test has missing")

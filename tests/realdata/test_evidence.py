@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from e2e.program import ROOT, document, evenkeel, refused, sets
+from e2e.program import ROOT, assert_refused, document, evenkeel, sets
 
 SHARED = ROOT.parent / "shared" / "data"
 HOURLY, HALF_HOURLY = SHARED / "spot_1h.parquet", SHARED / "perp_30m.parquet"
@@ -49,4 +49,4 @@ def test_recorded_days_are_its_back_test(tmp_path: Path) -> None:
 
     assert told["identical"] is True
     assert told["fills"] == {"compared": told["orders"], "max_bps": 0.0, "mean_bps": 0.0}
-    refused(evenkeel(tmp_path, "parity", "--from-journal", "--set", "orders.band.score=0.02"), 4, "config")
+    assert_refused(evenkeel(tmp_path, "parity", "--from-journal", "--set", "orders.band.score=0.02"), 4, "config")

@@ -122,7 +122,7 @@ def bought(home: Path) -> bool:
     return (home / "state" / "paper.db").exists() and bool(state(home).get("memory", {}).get("positions"))
 
 
-def sound(home: Path, *, off_grid: bool = False) -> None:
+def assert_sound(home: Path, *, off_grid: bool = False) -> None:
     """Every slot once and on its grid; memory and venue agree; nothing was adopted that our own fills explain."""
     rows = slots(home)
     names = [row["slot"] for row in rows]
@@ -146,7 +146,7 @@ def test_a_day_in_the_life_of_the_service(exchange: Exchange, tmp_path: Path) ->
         until(lambda: bought(home), what="orders are filled")
         until(lambda: len([r for r in slots(home) if r["kind"] == "risk" and r["outcome"] == "done"]) > 4, what="risk")
         assert held(home).keys() > {"USD"}
-        sound(home)
+        assert_sound(home)
 
         send(home, "halt", "test", wall_time=time.time())
         until(lambda: trading(home) == "HALTED", what="halted")
@@ -165,7 +165,7 @@ def test_a_day_in_the_life_of_the_service(exchange: Exchange, tmp_path: Path) ->
         until(lambda: trading(home) == "HALTED" and held(home).keys() == {"USD"}, what="all closed, then halted")
         ended = stopped(process, home)
     assert ended["slots"]["risk"]["done"] > 4
-    sound(home, off_grid=True)
+    assert_sound(home, off_grid=True)
     before = len(slots(home))
 
     with service(home, exchange) as process:
@@ -173,7 +173,7 @@ def test_a_day_in_the_life_of_the_service(exchange: Exchange, tmp_path: Path) ->
         stopped(process, home)
     assert trading(home) == "HALTED"
     assert held(home).keys() == {"USD"}
-    sound(home, off_grid=True)
+    assert_sound(home, off_grid=True)
 
 
 @pytest.mark.slow
@@ -188,7 +188,7 @@ def test_one_slot_at_a_time(exchange: Exchange, tmp_path: Path) -> None:
     assert first["orders"] > 0
     assert (second["outcome"], second["slot"].partition("@")[0], second["orders"]) == ("done", "risk", 0)
     assert len(held(home)) == first["orders"] + 1
-    sound(home, off_grid=True)
+    assert_sound(home, off_grid=True)
 
 
 @pytest.mark.slow
@@ -206,7 +206,7 @@ def test_sigterm_while_a_slot_waits_for_a_hanging_exchange(exchange: Exchange, t
     with service(home, exchange) as process:
         until(lambda: bought(home), what="orders are filled")
         stopped(process, home)
-    sound(home)
+    assert_sound(home)
 
 
 @pytest.mark.slow
@@ -221,7 +221,7 @@ def test_risk_is_on_time_while_trading_hangs(exchange: Exchange, tmp_path: Path)
         exchange.stuck.clear()
         until(lambda: _trading(home, began) and _trading(home, began)[-1]["time"] > began + 14, what="it goes on")
         stopped(process, home)
-    sound(home)
+    assert_sound(home)
     risks = [line for line in log(home) if line["event"] == "decided" and line["slot"].startswith("risk@")]
     late = [line for line in risks if _lateness(line) > 5]
     assert not late, late
@@ -265,7 +265,7 @@ def test_an_exchange_that_is_down_is_waited_for(exchange: Exchange, tmp_path: Pa
         back = int(time.time()) + 1
         until(lambda: [r for r in slots(home) if r["outcome"] == "done" and r["time"] > back], what="it recovers")
         stopped(process, home)
-    sound(home)
+    assert_sound(home)
 
 
 @pytest.mark.slow
@@ -281,4 +281,4 @@ def test_kill_9_and_start_again(exchange: Exchange, tmp_path: Path) -> None:
     with service(home, exchange) as process:
         until(lambda: bought(home) and len(slots(home)) > before + 2, what="orders are filled, slots end")
         stopped(process, home)
-    sound(home)
+    assert_sound(home)

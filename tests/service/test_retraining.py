@@ -11,11 +11,11 @@ import time
 import pytest
 
 from cli.fitted import candles
-from e2e.program import evenkeel, log, refused, sets, state, until
+from e2e.program import assert_refused, evenkeel, log, sets, state, until
 from evenkeel import artifacts
 from evenkeel.config import Config
 from evenkeel.service import retraining
-from service.test_realtime import Exchange, service, slots, sound, stopped
+from service.test_realtime import Exchange, assert_sound, service, slots, stopped
 
 DONE = {
     "version": "v3", "digest": "ab", "seconds": 2.0, "peak_rss_mb": 9, "path": "x",
@@ -116,7 +116,7 @@ def test_the_command_is_that_of_a_person(tmp_path):
 def test_it_is_off_unless_asked_for_and_wants_candles(tmp_path):
     assert Config().training.every == 0
 
-    refused(evenkeel(tmp_path, "config", "check", *sets("training.every=1d")), 2, "training", "data is empty")
+    assert_refused(evenkeel(tmp_path, "config", "check", *sets("training.every=1d")), 2, "training", "data is empty")
 
 
 @pytest.fixture
@@ -146,5 +146,5 @@ def test_a_service_that_trains_misses_no_slot_and_promotes_nothing(exchange, tmp
     assert not [x for x in log(home) if x["event"] in ("training_failed", "lane_failed")]
     risk = [row["time"] for row in slots(home) if row["kind"] == "risk" and row["outcome"] == "done"]
     assert max(b - a for a, b in itertools.pairwise(risk)) <= 3
-    sound(home)
+    assert_sound(home)
     assert state(home)["memory"]["open_slots"] == []

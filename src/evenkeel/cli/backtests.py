@@ -178,10 +178,9 @@ def _entered(home: Path, trial: Trial) -> Iterator[Callable[[Curve], Trial]]:
 
     try:
         yield finish
-    except BaseException as error:
+    finally:
         if not ended[0]:
-            trials.interrupt(path, trial, type(error).__name__)
-        raise
+            trials.interrupt(path, trial, type(sys.exception()).__name__)
 
 
 def _counted(todo: Sequence[Slot], advance: Callable[[int], None]) -> Iterator[Slot]:

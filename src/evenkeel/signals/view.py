@@ -171,19 +171,9 @@ def compute(panel: Panel, brain: Brain, settings: SignalSettings, first: int = 0
     with np.errstate(invalid="ignore", divide="ignore"):
         logs = np.log(price)
     ready = _ready(panel, block, first, settings.opinions.min_history_days)
-    seen = strategies.Seen(
-        assets=panel.assets,
-        time=panel.time[first:],
-        price=price,
-        vol=block.column("vol"),
-        r_168=block.column("r_168"),
-        ready=ready,
-        bar_s=panel.bar_s,
-        benchmark=settings.benchmark,
-        seed=settings.seed,
-    )
+    seen = _seen(panel, block, price, ready, first, settings)
     moves, variance = _moves(logs, HOUR_S // panel.bar_s)
-    signals = Signals(
+    return Signals(
         panel=panel,
         first=first,
         price=frozen(price),
@@ -191,8 +181,8 @@ def compute(panel: Panel, brain: Brain, settings: SignalSettings, first: int = 0
         fault=fault,
         logs=frozen(logs),
         moves=frozen(moves),
-        low=np.where(good, panel.low, np.nan),
-        high=np.where(good, panel.high, np.nan),
+        low=frozen(np.where(good, panel.low, np.nan)),
+        high=frozen(np.where(good, panel.high, np.nan)),
         ready=ready,
         rule=frozen(rules.rule(wide.column("vol"), wide.column("r_168"), panel.bar_s)[lead:]),
         alpha=_alpha(brain, wide, panel.time[first - lead :], likely, panel.bar_s, settings.opinions, lead),
@@ -207,9 +197,23 @@ def compute(panel: Panel, brain: Brain, settings: SignalSettings, first: int = 0
         settings=settings,
         brain=brain,
     )
-    for array in (signals.low, signals.high, signals.ready):
-        array.flags.writeable = False
-    return signals
+
+
+def _seen(
+    panel: Panel, block: features.Features, price: Array, ready: BoolArray, first: int, settings: SignalSettings
+) -> strategies.Seen:
+    """What strategies read."""
+    return strategies.Seen(
+        assets=panel.assets,
+        time=panel.time[first:],
+        price=price,
+        vol=block.column("vol"),
+        r_168=block.column("r_168"),
+        ready=ready,
+        bar_s=panel.bar_s,
+        benchmark=settings.benchmark,
+        seed=settings.seed,
+    )
 
 
 def _alpha(
@@ -249,7 +253,9 @@ def _ready(panel: Panel, block: features.Features, first: int, min_history_days:
     bars = np.cumsum(np.isfinite(panel.close), axis=0)[first:]
     old: BoolArray = bars >= min_history_days * DAY_S / panel.bar_s
     known: BoolArray = np.isfinite(block.column("vol")) & np.isfinite(block.column("atr"))
-    return old & known
+    both: BoolArray = old & known
+    both.flags.writeable = False
+    return both
 
 
 def _regime(block: features.Features, settings: regime.RegimeSettings) -> Array:
