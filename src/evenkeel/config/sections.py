@@ -28,7 +28,7 @@ from evenkeel.portfolio.overlay import OverlaySettings
 from evenkeel.signals.blend import OpinionSettings
 from evenkeel.signals.regime import RegimeSettings
 from evenkeel.signals.strategies import Name
-from evenkeel.units import DAY_S, HOUR_S, Key, duration
+from evenkeel.units import DAY_S, HOUR_S, Key, duration, iso
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ class Clock:
     def __post_init__(self) -> None:
         """A virtual clock needs a beginning and, after it, an end."""
         if self.start is not None and self.end is not None and self.start >= self.end:
-            raise ValueError("from must be before to")
+            raise ValueError(f"from must be before to: {iso(self.start)} is not before {iso(self.end)}")
         if self.kind == "virtual" and (self.start is None or self.end is None):
             raise ValueError("a virtual clock needs both from and to, such as 2025-07-01 and 2025-08-01")
 
