@@ -30,7 +30,7 @@ def rows(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def tested():
+def back_test():
     """A back-test of the same days, watched up to its last full decision, and all its fills and plans."""
     plans, broker = [], world.venue(world.feed(days=DAYS))
     world.backtested(DAYS, broker=broker, on_plan=plans.append)
@@ -41,8 +41,8 @@ def tested():
     return collector, broker.fills(0), plans
 
 
-def test_the_curve_and_the_labels_are_the_back_tests(rows, tested):
-    _, _, plans = tested
+def test_the_curve_and_the_labels_are_the_back_tests(rows, back_test):
+    _, _, plans = back_test
 
     assert rows.curve[0].tolist() == [plan.slot.time for plan in plans]
     assert rows.curve[1].tolist() == [plan.equity for plan in plans]
@@ -50,9 +50,9 @@ def test_the_curve_and_the_labels_are_the_back_tests(rows, tested):
     assert rows.spoke == {"rule"}
 
 
-def test_gross_and_costs_are_the_back_tests(rows, tested):
+def test_gross_and_costs_are_the_back_tests(rows, back_test):
     """Two ways to the same sums: units times prices, and weights times moves."""
-    collector, fills, _ = tested
+    collector, fills, _ = back_test
     ours, theirs = rows.costs(), collector.costs(fills, 100_000)
 
     assert ours.fees > 0
@@ -60,8 +60,8 @@ def test_gross_and_costs_are_the_back_tests(rows, tested):
         assert math.isclose(getattr(ours, name), getattr(theirs, name), abs_tol=0.01)
 
 
-def test_contributions_are_the_back_tests_without_opinions(rows, tested):
-    collector, _, _ = tested
+def test_contributions_are_the_back_tests_without_opinions(rows, back_test):
+    collector, _, _ = back_test
     ours, theirs = rows.contributions(TIERS), collector.contributions(TIERS)
 
     assert ours.opinion is None
@@ -70,8 +70,8 @@ def test_contributions_are_the_back_tests_without_opinions(rows, tested):
     assert all(math.isclose(ours.tier[t], usd, abs_tol=0.01) for t, usd in theirs.tier.items())
 
 
-def test_traded_is_every_fill(rows, tested):
-    wanted = sum(abs(float(fill.quantity * fill.price)) for fill in tested[1])
+def test_traded_is_every_fill(rows, back_test):
+    wanted = sum(abs(float(fill.quantity * fill.price)) for fill in back_test[1])
 
     assert math.isclose(rows.traded().usd.sum(), wanted, rel_tol=1e-9)
 

@@ -141,7 +141,7 @@ def test_lanes_do_not_lose_each_others_changes(filled) -> None:
 # ---------------------------------------------------------------- damage
 
 
-def _generation_after(tmp_path: Path, open_store, raw: bytes) -> None:
+def assert_generation_after(tmp_path: Path, open_store, raw: bytes) -> None:
     state = tmp_path / "state"
     damage(state / "state.json", raw)
     loaded = open_store().load()
@@ -162,7 +162,7 @@ def test_truncated_at_every_byte(filled, tmp_path: Path, open_store, make_memory
     assert 1_500 < len(raw) < 6_000
 
     for length in range(len(raw)):
-        _generation_after(tmp_path, open_store, raw[:length])
+        assert_generation_after(tmp_path, open_store, raw[:length])
 
 
 def test_every_byte_flipped(filled, tmp_path: Path, open_store, make_memory) -> None:
@@ -172,7 +172,9 @@ def test_every_byte_flipped(filled, tmp_path: Path, open_store, make_memory) -> 
 
     for position in range(len(raw)):
         mask = 1 << position % 8 if position % 2 else 0xFF
-        _generation_after(tmp_path, open_store, raw[:position] + bytes([raw[position] ^ mask]) + raw[position + 1 :])
+        assert_generation_after(
+            tmp_path, open_store, raw[:position] + bytes([raw[position] ^ mask]) + raw[position + 1 :]
+        )
 
 
 def test_a_large_state_sampled(filled, tmp_path: Path, open_store, make_memory) -> None:
@@ -182,8 +184,8 @@ def test_a_large_state_sampled(filled, tmp_path: Path, open_store, make_memory) 
     assert len(raw) > 40_000
 
     for position in range(0, len(raw), len(raw) // 75):
-        _generation_after(tmp_path, open_store, raw[:position])
-        _generation_after(tmp_path, open_store, raw[:position] + bytes([raw[position] ^ 4]) + raw[position + 1 :])
+        assert_generation_after(tmp_path, open_store, raw[:position])
+        assert_generation_after(tmp_path, open_store, raw[:position] + bytes([raw[position] ^ 4]) + raw[position + 1 :])
 
 
 def test_several_bad_generations_are_passed_over(filled, tmp_path: Path, open_store) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 from evenkeel.market import features as market_features
 from evenkeel.research.dataset import Dataset
 from evenkeel.research.evidence import Evidence
-from evenkeel.research.fitting import Task, TrainSettings, TrialResult
+from evenkeel.research.fitting import FoldResult, Task, TrainSettings, TrialResult
 from evenkeel.research.folds import Fold
 from evenkeel.research.search import Trial
 from evenkeel.signals import alpha
@@ -83,17 +83,17 @@ def manifest(
             "horizons": {str(h): _found(one) for h, one in horizons.items()},
         },
         "folds": [
-            {
-                "train": [fold.train_from, fold.train_until],
-                "test": [fold.test_from, fold.test_until],
-                "horizons": {
-                    str(h): {"trees": one.best.result.folds[i].trees, **one.best.result.folds[i].found.to_json()}
-                    for h, one in horizons.items()
-                },
-            }
-            for i, fold in enumerate(plan)
+            _judged(fold, {h: one.best.result.folds[i] for h, one in horizons.items()}) for i, fold in enumerate(plan)
         ],
         "evidence": {str(bar): found.to_json() for bar, found in proofs.items()},
+    }
+
+
+def _judged(fold: Fold, results: Mapping[int, FoldResult]) -> dict[str, Any]:
+    return {
+        "train": [fold.train_from, fold.train_until],
+        "test": [fold.test_from, fold.test_until],
+        "horizons": {str(h): {"trees": one.trees, **one.found.to_json()} for h, one in results.items()},
     }
 
 
