@@ -11,16 +11,13 @@ COPY src ./src
 RUN /opt/evenkeel/bin/pip install --no-cache-dir --disable-pip-version-check --no-deps .
 
 FROM python:3.11-slim
-# lightgbm needs the OpenMP runtime
-RUN apt-get update \
- && apt-get install --yes --no-install-recommends libgomp1 \
- && rm -rf /var/lib/apt/lists/* \
- && useradd --uid 10001 --user-group --home-dir /srv/evenkeel --shell /usr/sbin/nologin evenkeel \
+RUN useradd --uid 10001 --user-group --home-dir /srv/evenkeel --shell /usr/sbin/nologin evenkeel \
  && install --directory --owner evenkeel --group evenkeel \
     /srv/evenkeel /srv/evenkeel/state /srv/evenkeel/logs /srv/evenkeel/data
 COPY --from=build /opt/evenkeel /opt/evenkeel
 ENV PATH=/opt/evenkeel/bin:$PATH \
     EVENKEEL_HOME=/srv/evenkeel \
+    NUMBA_CACHE_DIR=/srv/evenkeel/data/compiled \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1
 USER evenkeel

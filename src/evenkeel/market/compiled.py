@@ -1,0 +1,38 @@
+"""Numba as this house uses it. Whoever imports this module loads it (half a second, 60 MB): import where it is used.
+
+No fast maths and no parallel reductions: a kernel adds in the order in which it is written, so its result has the same
+bits in every process and thread. The machine code is kept beside the source; where no folder can be written each
+process compiles anew. Kernels that call one another live in one file: the kept code of a caller does not notice that
+another file has changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from numba import njit
+
+THREADS = 2
+"""Fixed, though no bit depends on it."""
+
+Kernel = TypeVar("Kernel", bound=Callable[..., object])
+Part = TypeVar("Part")
+
+
+def kernel(function: Kernel) -> Kernel:
+    """A function of arrays and numbers as machine code; runs without the interpreter's lock; 1 / 0 is infinite."""
+    settings = {"nogil": True, "error_model": "numpy"}
+    try:
+        made: Kernel = njit(cache=True, **settings)(function)
+    except RuntimeError:  # no folder for the machine code can be written
+        made = njit(**settings)(function)
+    return made
+
+
+def each(work: Callable[[Part], object], parts: Iterable[Part]) -> None:
+    """Do all parts, THREADS at a time; raises what a part raises."""
+    with ThreadPoolExecutor(THREADS) as threads:
+        for _ in threads.map(work, parts):
+            pass
