@@ -35,6 +35,7 @@ from evenkeel.types import (
     Order,
     Pair,
     Plan,
+    Position,
     Reason,
     Regime,
     Slot,
@@ -181,10 +182,10 @@ def _answer(
     else:
         raw, base = _allocate(view, facts, label, rules, score)
     target, reasons = overlay.apply(raw, facts, rules.overlay, overlay.RULES[slot.kind])
-    levels = overlay.stop_levels(facts, rules.overlay) if reasons else {}
+    levels = overlay.stop_levels(facts, rules.overlay) if facts.touched and reasons else {}
     exits = _exits(view.assets, reasons, levels)
-    kept = np.where(raw > 0, target / np.where(raw > 0, raw, 1.0), 0.0)
-    wanted = _wanted(view, book, facts, exits, levels, target=target, base=base * kept, expected=expected)
+    kept = base * np.divide(target, raw, out=np.zeros(len(raw)), where=raw > 0)
+    wanted = _wanted(view, book, facts, exits, levels, target=target, base=kept, expected=expected)
     sent, dropped = orders.plan(slot, wanted, rules.pairs, rules.orders, rules.costs)
     if book.memory.trading_state is TradingState.HALTED:
         dropped += tuple(_halted(order.asset, view.assets, target, facts.held) for order in sent)
@@ -226,21 +227,16 @@ def _allocate(view: View, facts: Facts, label: str, rules: Rules, score: Array) 
     on = allocate.ground(view.vol, facts.tier, eligible, facts.held, frozen, label, rules.allocate)
     chosen = allocate.hold(on, score, view.liquidity, view.assets, rules.allocate)
     raw = allocate.spread(on, chosen, score, rules.allocate)
-    return raw, allocate.spread(on, chosen & (raw > 0), np.zeros_like(score), rules.allocate)
+    return raw, allocate.spread(on, chosen[raw[chosen] > 0], None, rules.allocate)
 
 
 def _facts(
     view: View, book: Book, rules: Rules, slot: Slot, equity: float, held: Array, marks: Marks, *, lost: bool
 ) -> Facts:
     memory, n = book.memory, len(held)
-    basis, high, stop = np.full((3, n), NAN)
-    opened = np.full(n, slot.time, dtype=np.int64)
-    place = places(view.assets)
-    for asset, position in memory.positions.items():
-        if asset in place:
-            i = place[asset]
-            opened[i], high[i], stop[i] = position.opened, position.high, position.stop
-            basis[i] = NAN if position.basis is None else float(position.basis)
+    touched = _fresh(view, memory) and _touched(view, memory, rules.overlay)
+    marked = touched or slot.kind is SlotKind.REBALANCE
+    basis, opened, high, stop = _marked(view.assets, memory.positions if marked else {}, slot.time)
     return Facts(
         kind=slot.kind,
         time=slot.time,
@@ -248,7 +244,7 @@ def _facts(
         tier=rules.tier,
         held=held,
         price=view.price,
-        low=view.low if _fresh(view, memory) else np.full(n, NAN),
+        low=view.low,
         vol=view.vol,
         liquidity=view.liquidity,
         moves=view.moves,
@@ -267,7 +263,21 @@ def _facts(
         no_purchases=lost and slot.time - (memory.opinions_lost or slot.time) < DAY_S,
         state=memory.trading_state,
         flatten=memory.flatten,
+        touched=touched,
     )
+
+
+def _marked(assets: tuple[str, ...], positions: Mapping[str, Position], now: int) -> tuple[Array, IntArray, Array, Array]:
+    """Basis USD, opening UTC s, highest price and entry stop USD of positions, (N,) each; NaN and `now` of the rest."""
+    basis, high, stop = np.full((3, len(assets)), NAN)
+    opened = np.full(len(assets), now, dtype=np.int64)
+    place = places(assets)
+    for asset, position in positions.items():
+        if asset in place:
+            i = place[asset]
+            opened[i], high[i], stop[i] = position.opened, position.high, position.stop
+            basis[i] = NAN if position.basis is None else float(position.basis)
+    return basis, opened, high, stop
 
 
 def _among(assets: tuple[str, ...], chosen: Iterable[str]) -> BoolArray:

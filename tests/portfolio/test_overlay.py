@@ -129,12 +129,11 @@ def test_portfolio_vol_equals_the_explicit_covariance():
     own = (r**2).sum(axis=0) / known.sum(axis=0) * YEAR_H
     expected = np.sqrt(0.8 * w @ joint @ w + 0.2 * (w**2 @ own))
 
-    assert portfolio_vol(w, r, own, np.full(3, np.nan), 0.2) == pytest.approx(expected, rel=1e-12)
+    assert portfolio_vol(w, r, own, 0.2) == pytest.approx(expected, rel=1e-12)
 
 
-def test_an_asset_without_returns_brings_its_own_volatility():
-    variance = np.array([np.nan, 0.0, 0.0])
-    found = portfolio_vol(np.array([0.5, 0, 0]), np.zeros((5, 3)), variance, np.array([0.8, 1, 1]), 0.25)
+def test_an_asset_without_returns_brings_its_own_variance():
+    found = portfolio_vol(np.array([0.5, 0, 0]), np.zeros((5, 3)), np.array([0.64, 0.0, 0.0]), 0.25)
 
     assert found == pytest.approx(0.5 * 0.8 * 0.5)
 
@@ -146,7 +145,7 @@ def test_vol_target_scales_all_to_the_target_and_never_up():
     w, _ = after([0.15, 0.10, 0.05], facts)
     calm = world.facts(moves=wild / 1000, variance=variance / 1e6)
 
-    assert portfolio_vol(w, wild, variance, facts.vol, S.shrinkage) == pytest.approx(S.vol_target)
+    assert portfolio_vol(w, wild, variance, S.shrinkage) == pytest.approx(S.vol_target)
     np.testing.assert_allclose(w / w[0], [1, 2 / 3, 1 / 3])
     np.testing.assert_allclose(after([0.15, 0.10, 0.05], calm)[0], [0.15, 0.10, 0.05])
 

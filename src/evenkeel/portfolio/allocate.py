@@ -15,7 +15,7 @@ from typing import Annotated, Literal
 import numpy as np
 from annotated_types import Ge, Gt, Le
 
-from evenkeel.types import Array, BoolArray, IntArray
+from evenkeel.types import Array, BoolArray, IntArray, frozen
 from evenkeel.units import Key
 
 SCORE_UNIT = 0.05
@@ -35,7 +35,14 @@ class TierCaps:
 
     def of(self, tier: IntArray) -> Array:
         """Cap of each asset, (N,)."""
-        return np.array([self.tier1, self.tier2, self.tier3])[tier - 1]
+        caps: Array = _by_tier(self)[tier]
+        return caps
+
+
+@lru_cache(maxsize=64)
+def _by_tier(caps: TierCaps) -> Array:
+    """(4,) cap of a tier at its own number; there is no tier 0."""
+    return frozen(np.array([np.nan, caps.tier1, caps.tier2, caps.tier3]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,29 +97,32 @@ def choose(
     score (N,) NaN counts as 0 · liquidity (N,) breaks ties, then the symbol · eligible (N,) may be held at all ·
     held (N,) is held now.
     """
-    count = int(np.count_nonzero(eligible))
-    if count <= k or (count <= k + margin and not (eligible & ~held).any()):
-        return eligible.copy()
-    ranked = ranking(score, liquidity, assets)
-    return _best(ranked[eligible[ranked]], held, k, margin)
-
-
-def ranking(score: Array, liquidity: Array, assets: tuple[str, ...]) -> IntArray:
-    """(N,) positions from the best score to the worst; the more liquid, then the symbol, breaks ties."""
-    merit = np.where(np.isfinite(score), score, 0.0)
-    depth = np.where(np.isfinite(liquidity), liquidity, 0.0)
-    order: IntArray = np.lexsort((_alphabet(assets), -depth, -merit))
-    return order
-
-
-def _best(ranked: IntArray, held: BoolArray, k: int, margin: int) -> BoolArray:
-    chosen = np.zeros(len(held), dtype=bool)
-    near = ranked[: k + margin]
-    chosen[near[held[near]]] = True
-    missing = k - int(np.count_nonzero(chosen))
-    if missing > 0:
-        chosen[ranked[~chosen[ranked]][:missing]] = True
+    chosen = np.zeros(len(eligible), dtype=bool)
+    chosen[_best(ranking(score, liquidity, assets, eligible), held.tolist(), k, margin)] = True
     return chosen
+
+
+def ranking(score: Array, liquidity: Array, assets: tuple[str, ...], eligible: BoolArray) -> list[int]:
+    """Positions of the eligible (N,), from the best score to the worst; the more liquid, then the symbol, breaks ties."""
+    at = eligible.nonzero()[0]
+    merit = score[at]
+    merit = np.where(np.isfinite(merit), merit, 0.0)
+    order = np.argsort(-merit)
+    falling = merit[order]
+    if np.count_nonzero(falling[1:] == falling[:-1]):
+        depth = liquidity[at]
+        order = np.lexsort((_alphabet(assets)[at], -np.where(np.isfinite(depth), depth, 0.0), -merit))
+    ranked: list[int] = at[order].tolist()
+    return ranked
+
+
+def _best(ranked: list[int], held: list[bool], k: int, margin: int) -> list[int]:
+    """Of positions in their order: the held among the first k + margin, and the first others up to k."""
+    stay = [i for i in ranked[: k + margin] if held[i]]
+    if len(stay) >= k:
+        return stay
+    known = set(stay)
+    return stay + [i for i in ranked if i not in known][: k - len(stay)]
 
 
 @lru_cache(maxsize=64)
@@ -143,12 +153,23 @@ def water_fill(budget: float, a: Array, cap: Array, sleeve: BoolArray, sleeve_ca
     if budget <= 0:
         return np.zeros(len(a))
     wanted, caps, inside = a.tolist(), cap.tolist(), sleeve.tolist()  # few are wanted: lists are quicker than arrays
-    w = _fill(budget, wanted, caps)
-    if fsum([x for x, small in zip(w, inside, strict=True) if small]) > sleeve_cap:
-        small = _fill(sleeve_cap, np.where(sleeve, a, 0.0).tolist(), caps)
-        large = _fill(budget - fsum(small), np.where(sleeve, 0.0, a).tolist(), caps)
-        w = [x + y for x, y in zip(small, large, strict=True)]
-    return np.array(w)
+    if not _surely_over(budget, wanted, caps, inside, sleeve_cap):
+        w = _fill(budget, wanted, caps)
+        if fsum([x for x, small in zip(w, inside, strict=True) if small]) <= sleeve_cap:
+            return np.array(w)
+    small = _fill(sleeve_cap, [x if own else 0.0 for x, own in zip(wanted, inside, strict=True)], caps)
+    large = _fill(budget - fsum(small), [0.0 if own else x for x, own in zip(wanted, inside, strict=True)], caps)
+    return np.array([x + y for x, y in zip(small, large, strict=True)])
+
+
+def _surely_over(budget: float, a: list[float], cap: list[float], inside: list[bool], sleeve_cap: float) -> bool:
+    """Whether the sleeve exceeds its cap at the first spreading already: the next ones only add to it."""
+    total = fsum(a)
+    if total <= 0:
+        return False
+    share = budget / total
+    first = [min(share * x, most) for x, most, own in zip(a, cap, inside, strict=True) if own]
+    return fsum(first) > sleeve_cap * (1.0 + 1e-9)
 
 
 def _fill(budget: float, a: list[float], cap: list[float]) -> list[float]:
@@ -157,14 +178,16 @@ def _fill(budget: float, a: list[float], cap: list[float]) -> list[float]:
     left = budget
     while left > 0 and free:
         total = fsum([a[i] for i in free])
-        over = [i for i in free if left * a[i] / total >= cap[i]]
-        if not over:
-            for i in free:
-                w[i] = left * a[i] / total
+        share = [left * a[i] / total for i in free]
+        over = [x >= cap[i] for i, x in zip(free, share, strict=True)]
+        if True not in over:
+            for i, x in zip(free, share, strict=True):
+                w[i] = x
             return w
-        for i in over:
-            w[i] = cap[i]
-        free = [i for i in free if i not in over]
+        for i, full in zip(free, over, strict=True):
+            if full:
+                w[i] = cap[i]
+        free = [i for i, full in zip(free, over, strict=True) if not full]
         left = budget - fsum(w)
     return w
 
@@ -174,7 +197,7 @@ class Ground:
     """What allocation stands on, whatever the scores: (N,) arrays, shares of equity.
 
     free  may be bought or kept and is not frozen · held  is held now · reserved  weight of the frozen
-    caps, sleeve  by tier · safe  volatility believed, inf = unknown · places  positions left by the frozen
+    caps, sleeve  by tier · safe  volatility believed, NaN = unknown, never free · places  positions left by the frozen
     budget, room  for all, and for the sleeve
     """
 
@@ -202,32 +225,39 @@ def ground(
 
     vol (N,) as in `View`; tier (N,) 1..3; eligible (N,) may be bought or kept; held (N,) weights; frozen (N,).
     """
-    reserved, sleeve, known = np.where(frozen, held, 0.0), tier == 3, np.isfinite(vol)
+    reserved, sleeve = np.where(frozen, held, 0.0), tier == 3
+    kept = int(np.count_nonzero(reserved))
+    taken, small = (float(reserved.sum()), float(reserved[sleeve].sum())) if kept else (0.0, 0.0)
     return Ground(
-        free=eligible & ~frozen & known,
+        free=eligible & ~frozen & np.isfinite(vol),
         held=held > 0,
         reserved=reserved,
         caps=settings.caps.of(tier),
         sleeve=sleeve,
-        safe=np.where(known, np.maximum(vol, settings.vol_floor), np.inf),
-        places=max(0, getattr(settings.k, regime) - int(np.count_nonzero(reserved))),
-        budget=float(getattr(settings.gross, regime) - settings.cash_buffer - reserved.sum()),
-        room=max(0.0, settings.caps.tier3_sleeve - float(reserved[sleeve].sum())),
+        safe=np.maximum(vol, settings.vol_floor),
+        places=max(0, getattr(settings.k, regime) - kept),
+        budget=float(getattr(settings.gross, regime) - settings.cash_buffer - taken),
+        room=max(0.0, settings.caps.tier3_sleeve - small),
     )
 
 
-def hold(on: Ground, score: Array, liquidity: Array, assets: tuple[str, ...], settings: AllocateSettings) -> BoolArray:
-    """(N,) what to hold: the best by score (N,), of tier 3 only its best few."""
+def hold(on: Ground, score: Array, liquidity: Array, assets: tuple[str, ...], settings: AllocateSettings) -> IntArray:
+    """(n,) positions of what to hold, ascending: the best by score (N,), of tier 3 only its best few."""
+    ranked, held, sleeve = ranking(score, liquidity, assets, on.free), on.held.tolist(), on.sleeve.tolist()
     count = settings.tier3_count
-    small = choose(score, liquidity, assets, on.free & on.sleeve, on.held, count, count)
-    return choose(score, liquidity, assets, (on.free & ~on.sleeve) | small, on.held, on.places, settings.margin)
+    small = set(_best([i for i in ranked if sleeve[i]], held, count, count))
+    chosen = _best([i for i in ranked if not sleeve[i] or i in small], held, on.places, settings.margin)
+    return np.array(sorted(chosen), dtype=np.int64)
 
 
-def spread(on: Ground, chosen: BoolArray, score: Array, settings: AllocateSettings) -> Array:
-    """Raw weights (N,) >= 0: the budget over those chosen (N,) by score (N,) and volatility, and what is reserved."""
-    at = np.flatnonzero(chosen)
-    a, w = attraction(score[at], on.safe[at], settings.tilt), on.reserved.copy()
-    w[at] += water_fill(on.budget, a, on.caps[at], on.sleeve[at], on.room)
+def spread(on: Ground, at: IntArray, score: Array | None, settings: AllocateSettings) -> Array:
+    """Raw weights (N,) >= 0: the budget over positions `at` (n,) by volatility and score (N,), and what is reserved.
+
+    score  None = by volatility alone
+    """
+    safe, w = on.safe[at], on.reserved.copy()
+    a = 1.0 / safe if score is None else attraction(score[at], safe, settings.tilt)
+    w[at] = water_fill(on.budget, a, on.caps[at], on.sleeve[at], on.room)
     return w
 
 

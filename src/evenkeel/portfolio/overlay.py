@@ -57,7 +57,10 @@ class OverlaySettings:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What the rules may know. (N,) arrays in the order of `assets`."""
+    """What the rules may know. (N,) arrays in the order of `assets`.
+
+    touched  False where it is known that no price of `low` reaches an exit: `low` and the marks are not read then
+    """
 
     kind: SlotKind
     time: int
@@ -84,6 +87,7 @@ class Facts:
     no_purchases: bool
     state: TradingState
     flatten: bool
+    touched: bool = True
 
 
 Rule = Callable[[Array, Facts, OverlaySettings], Array]
@@ -104,10 +108,10 @@ _LEVELS: Mapping[str, Callable[[Facts, OverlaySettings], Array]] = {
 
 def _exit_below(rule: str) -> Rule:
     def exits(w: Array, facts: Facts, settings: OverlaySettings) -> Array:
-        if not settings.exits:
+        if not (settings.exits and facts.touched):
             return w
         hit = facts.low <= _LEVELS[rule](facts, settings)
-        if not hit.any():
+        if not np.count_nonzero(hit):
             return w
         return np.where(hit & (facts.held > 0) & ~facts.frozen, 0.0, w)
 
@@ -131,7 +135,7 @@ def time_stop(w: Array, facts: Facts, settings: OverlaySettings) -> Array:
 
 def cooldown(w: Array, facts: Facts, _: OverlaySettings) -> Array:
     """No weight where a stop fired lately, unless the position is frozen."""
-    if not facts.cooling.any():
+    if not np.count_nonzero(facts.cooling):
         return w
     return np.where(facts.cooling & ~facts.frozen, 0.0, w)
 
@@ -139,7 +143,7 @@ def cooldown(w: Array, facts: Facts, _: OverlaySettings) -> Array:
 def position_cap(w: Array, facts: Facts, settings: OverlaySettings) -> Array:
     """Clip each position to its tier's cap."""
     caps = settings.caps.of(facts.tier)
-    return w if (w <= caps).all() else np.minimum(w, caps)
+    return np.minimum(w, caps) if np.count_nonzero(w > caps) else w
 
 
 def cluster_cap(w: Array, facts: Facts, settings: OverlaySettings) -> Array:
@@ -160,7 +164,7 @@ def _among(assets: tuple[str, ...], members: tuple[str, ...]) -> BoolArray:
 
 def _group_cap(w: Array, inside: BoolArray, frozen: BoolArray, cap: float) -> Array:
     """Scale the members that can be traded so that the group, the frozen included, keeps to its cap."""
-    if float(w[inside].sum()) <= cap and not frozen.any():
+    if float(w[inside].sum()) <= cap and not np.count_nonzero(frozen):
         return w
     free = inside & ~frozen
     room = max(0.0, cap - float(w[inside & frozen].sum()))
@@ -175,27 +179,25 @@ def tier_cap(w: Array, facts: Facts, settings: OverlaySettings) -> Array:
 
 def liquidity_cap(w: Array, facts: Facts, settings: OverlaySettings) -> Array:
     """Clip each position to a share of its daily volume; unknown volume allows no more than is held."""
-    known = np.isfinite(facts.liquidity)
-    room = np.where(known, settings.participation * np.where(known, facts.liquidity, 0.0) / facts.equity, facts.held)
-    return w if (w <= room).all() else np.minimum(w, room)
+    share = settings.participation * facts.liquidity / facts.equity
+    room = np.where(np.isfinite(facts.liquidity), share, facts.held)
+    return np.minimum(w, room) if np.count_nonzero(w > room) else w
 
 
-def portfolio_vol(w: Array, moves: Array, variance: Array, vol: Array, shrinkage: float) -> float:
+def portfolio_vol(w: Array, moves: Array, variance: Array, shrinkage: float) -> float:
     """Annualised volatility of weights (N,) from hourly returns (H, N), the covariance shrunk to its diagonal.
 
-    (1 - d) w'Sw + d sum w_i^2 S_ii, without forming S. Returns that are unknown are 0 in `moves` and left out of
-    `variance` (N,), which is S_ii; where an asset has none its own `vol` stands there; NaN of both counts as 0 (it
-    cannot be held).
+    (1 - d) w'Sw + d sum w_i^2 S_ii, without forming S. Returns that are unknown are 0 in `moves`; `variance` (N,) is
+    S_ii as in `View`.
     """
-    own = np.where(np.isfinite(variance), variance, np.nan_to_num(vol) ** 2)
     joint = moves @ w
     together = float(joint @ joint) / len(moves) * (YEAR_S / HOUR_S) if len(moves) else 0.0
-    return math.sqrt((1.0 - shrinkage) * together + shrinkage * float((w * w) @ own))
+    return math.sqrt((1.0 - shrinkage) * together + shrinkage * float((w * w) @ variance))
 
 
 def vol_target(w: Array, facts: Facts, settings: OverlaySettings) -> Array:
     """Scale everything to the volatility target where the portfolio exceeds it."""
-    vol = portfolio_vol(w, facts.moves, facts.variance, facts.vol, settings.shrinkage)
+    vol = portfolio_vol(w, facts.moves, facts.variance, settings.shrinkage)
     return w * (settings.vol_target / vol) if vol > settings.vol_target else w
 
 
@@ -259,18 +261,16 @@ def apply(
     Exits look at what is held, so a position that fires leaves a reason even where its raw weight is already 0.
     Raises ValueError if a rule enlarges a weight: that is a bug, never a market condition.
     """
-    w, untouched = raw, not np.isfinite(facts.low).any()
+    w = raw
     reasons: list[Reason] = []
     for name, rule in rules:
-        if untouched and name in _LEVELS:
-            continue
         before = np.maximum(facts.held, w) if name in EXIT_CODES else w
         after = rule(before, facts, settings)
         if after is before:
             continue
-        if (np.abs(after) > np.abs(before) + 1e-15).any():
+        if np.count_nonzero(np.abs(after) > np.abs(before) + 1e-15):
             raise ValueError(f"overlay rule {name} enlarged a weight")
         changed = np.flatnonzero(np.abs(after - before) > 1e-12)
         reasons += [Reason(facts.assets[i], name, float(after[i] / before[i])) for i in changed.tolist()]
-        w = np.where(after < before, np.minimum(w, after), w)
+        w = np.minimum(w, after) if before is w else np.where(after < before, np.minimum(w, after), w)
     return w, tuple(reasons)

@@ -41,7 +41,7 @@ class Signals:
 
     price, age, low, high (T, N) · fault (T, N) int8 · ready (R, N) · vol, atr, liquidity, rule (R, N)
     alpha (R, N), None where no model is there and wanted · regime (R, 6) · features as computed by market.features
-    logs (T, N) log of `price` · moves (T, N) its change in an hour, 0 = unknown · variance (R, N) of 30 days of moves
+    logs (T, N) log of `price` · moves (T, N) its change in an hour, 0 = unknown · variance (R, N) as in `View`
     score, wanted (R, N) of a strategy that has one, else None
     """
 
@@ -173,6 +173,7 @@ def compute(panel: Panel, brain: Brain, settings: SignalSettings, first: int = 0
     ready = _ready(panel, block, first, settings.opinions.min_history_days)
     seen = _seen(panel, block, price, ready, first, settings)
     moves, variance = _moves(logs, HOUR_S // panel.bar_s)
+    vol = np.ascontiguousarray(block.column("vol"))
     return Signals(
         panel=panel,
         first=first,
@@ -189,10 +190,10 @@ def compute(panel: Panel, brain: Brain, settings: SignalSettings, first: int = 0
         score=strategies.score(settings.strategy, seen),
         wanted=strategies.wanted(settings.strategy, seen),
         regime=frozen(likely[lead:]),
-        vol=frozen(np.ascontiguousarray(block.column("vol"))),
+        vol=frozen(vol),
         atr=frozen(np.ascontiguousarray(block.column("atr"))),
         liquidity=frozen(np.exp(block.column("liq"))),
-        variance=frozen(variance[first:]),
+        variance=frozen(_own(variance[first:], vol)),
         features=block,
         settings=settings,
         brain=brain,
@@ -246,6 +247,11 @@ def _moves(logs: Array, hour: int) -> tuple[Array, Array]:
     count = window_sum(fold(known.astype(np.float64), hour, 0.0), COVARIANCE_H)
     variance = squares / np.where(count > 0, count, np.nan) * (YEAR_S / HOUR_S)
     return moves, variance.reshape(-1, logs.shape[1])[: len(logs)]
+
+
+def _own(variance: Array, vol: Array) -> Array:
+    """(R, N) variance, that of `vol` where there is none, 0 where there is neither: such an asset cannot be held."""
+    return np.where(np.isfinite(variance), variance, np.nan_to_num(vol) ** 2)
 
 
 def _ready(panel: Panel, block: features.Features, first: int, min_history_days: float) -> BoolArray:
