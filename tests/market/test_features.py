@@ -9,9 +9,9 @@ import pytest
 import ta
 
 from evenkeel.errors import DataError
-from evenkeel.market import features, kernels
+from evenkeel.market import features, kernels, windows
 from evenkeel.market.features import FEATURES, compute, digest, warmup_bars
-from evenkeel.market.kernels import decay_of, ewm
+from evenkeel.market.kernels import decay_of, window_of, window_weights
 from evenkeel.market.panel import panel, resample
 
 START = 1_699_833_600  # Monday 2023-11-13T00:00Z
@@ -47,6 +47,20 @@ def broken(market):
     volume[rng.random(close.shape) < 0.01] = np.nan
     fields = {"open": market.open, "high": market.high, "low": market.low, "close": close, "volume": volume}
     return panel(market.time, market.assets, bar_s=market.bar_s, **fields)
+
+
+def ewm(x, decay):
+    """Return the exponential mean (H, C) of hours (H, C)."""
+    columns = np.ascontiguousarray(x.T)
+    windows.mean(columns, *window_weights(window_of(decay), decay), 0, columns)
+    return columns.T
+
+
+def true_range(market):
+    """Return the true range (H, C) of hourly bars."""
+    high, low, close = (np.ascontiguousarray(x.T) for x in (market.high, market.low, market.close))
+    windows.true_range(high, low, close, high)
+    return high.T
 
 
 @pytest.fixture(scope="module")
@@ -182,7 +196,7 @@ def test_atr_averages_the_true_range_of_ta(market, whole):
 
 def test_wilder_smoothing_of_the_true_range_converges_to_the_atr_of_ta(market):
     """`ta` starts from a mean of the first window; the start is forgotten after 14 ln(1e6) hours."""
-    ours = ewm(kernels.true_range(market.high, market.low, market.close), decay_of(wilder=14))
+    ours = ewm(true_range(market), decay_of(wilder=14))
     for j in range(3):
         high, low, close = (pd.Series(x[:, j]) for x in (market.high, market.low, market.close))
         theirs = ta.volatility.AverageTrueRange(high, low, close, window=14).average_true_range().to_numpy()

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from evenkeel.market import features
 from evenkeel.market.features import FEATURES, MARKET_FEATURES, Feature, compute, warmup_bars
-from evenkeel.market.kernels import lag
 from evenkeel.market.panel import panel, pick, resample, rows
 
 START = 1_699_833_600
@@ -101,9 +100,9 @@ def test_every_early_row_is_the_last_row_of_a_shorter_panel():
 @pytest.mark.parametrize(
     "peek",
     [
-        lambda x: lag(x.price[::-1], 1)[::-1],
-        lambda x: x.price - np.nanmean(x.price, axis=0),
-        lambda x: np.broadcast_to(np.isfinite(x.price).sum(axis=0) * 1.0, x.price.shape),
+        lambda x, out: np.copyto(out, np.roll(x.price, -1, axis=1)),
+        lambda x, out: np.subtract(x.price, np.nanmean(x.price, axis=1, keepdims=True), out=out),
+        lambda x, out: np.copyto(out, np.isfinite(x.price).sum(axis=1, keepdims=True)),
     ],
     ids=["next hour", "mean of the whole history", "number of known hours"],
 )

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from numba import njit
 
@@ -23,12 +23,11 @@ Part = TypeVar("Part")
 
 def kernel(function: Kernel) -> Kernel:
     """A function of arrays and numbers as machine code; runs without the interpreter's lock; 1 / 0 is infinite."""
-    settings = {"nogil": True, "error_model": "numpy"}
     try:
-        made: Kernel = njit(cache=True, **settings)(function)
+        made: object = njit(cache=True, nogil=True, error_model="numpy")(function)
     except RuntimeError:  # no folder for the machine code can be written
-        made = njit(**settings)(function)
-    return made
+        made = njit(nogil=True, error_model="numpy")(function)
+    return cast(Kernel, made)
 
 
 def each(work: Callable[[Part], object], parts: Iterable[Part]) -> None:

@@ -17,15 +17,18 @@ import hashlib
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from evenkeel.errors import DataError
 from evenkeel.market import kernels
-from evenkeel.market.kernels import COVERAGE, decay_of, fold, lag, log, ratio, window_mean, window_of
-from evenkeel.market.panel import is_known, pick, trailing
-from evenkeel.types import Array, BoolArray, IntArray, Panel, frozen
+from evenkeel.market.kernels import COVERAGE, decay_of, window_of
+from evenkeel.types import Array, IntArray, Panel, frozen
 from evenkeel.units import DAY_S, HOUR_S, YEAR_S
+
+if TYPE_CHECKING:
+    from evenkeel.market.hours import Hours
 
 VERSION = 1
 """Raised with every change of a formula: a model fitted on other features must not be served."""
@@ -34,39 +37,7 @@ ANNUAL = math.sqrt(YEAR_S / HOUR_S)
 """Vol per sqrt(hour) -> vol per sqrt(year)."""
 
 VOL_DECAY = decay_of(half_life=48)
-WILDER_H = 14
-BETA_H = 336
 MONTH_H = 720
-
-_CELLS_AT_ONCE = 600_000
-"""Bars x assets that go through together: what they need beside the result is some 30 times as much."""
-
-_ROWS_AT_ONCE = 256
-
-
-@dataclass(frozen=True, slots=True)
-class Hours:
-    """What the formulas read: H hourly bars of C = phases x assets columns; NaN = unknown.
-
-    close, high, low  (H, C) USD · dollars  (H, C) close x volume of the hour, USD
-    price       (H, C) log close · ret       (H, C) log return of one hour
-    base_price  (H, C) log close of the benchmark, repeated for each asset of the phase
-    vol         (H, C) sd of ret per sqrt(h) about zero, half-life 48 h
-    first       hour of the first row that is wanted: what needs no earlier result may leave out the rest
-    beta        (H, C) slope of ret on the benchmark's, 336 h · residual_sd  (H, C) sd of what is left, per sqrt(h)
-    """
-
-    close: Array
-    high: Array
-    low: Array
-    dollars: Array
-    price: Array
-    ret: Array
-    base_price: Array
-    vol: Array
-    beta: Array
-    residual_sd: Array
-    first: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +45,7 @@ class Feature:
     """One line of the table: a name, the formula, the hours it looks back (its own included), unit and range."""
 
     name: str
-    function: Callable[[Hours], Array]
+    function: Callable[[Hours, Array], None]
     warmup_h: int
     doc: str
 
@@ -111,78 +82,72 @@ class Features:
         return self.market[:, _position(name, self.market_names)]
 
 
-# ---------------------------------------------------------------- formulas per asset: Hours -> (H, C)
+# ---------------------------------------------------------------- formulas per asset
 
 
-def _return(hours: int) -> Callable[[Hours], Array]:
-    return lambda x: x.price - lag(x.price, hours)
+def _annual_vol(x: Hours, out: Array) -> None:
+    np.multiply(x.vol, ANNUAL, out=out)
 
 
-def _ema_distance(span: int) -> Callable[[Hours], Array]:
-    return lambda x: ratio(x.price - kernels.ewm(x.price, decay_of(span=span)), x.vol * math.sqrt(span))
+def _annual_residual(x: Hours, out: Array) -> None:
+    np.multiply(x.residual_sd, ANNUAL, out=out)
 
 
-def _residual_momentum(hours: int) -> Callable[[Hours], Array]:
-    def formula(x: Hours) -> Array:
-        own, base = x.price - lag(x.price, hours), x.base_price - lag(x.base_price, hours)
-        return ratio(own - x.beta * base, x.vol * math.sqrt(hours))
-
-    return formula
-
-
-def _atr(x: Hours) -> Array:
-    return ratio(window_mean(kernels.true_range(x.high, x.low, x.close), 24), x.close)
-
-
-def _drawdown(x: Hours) -> Array:
-    return x.price - kernels.window_max(x.price, 168)
-
-
-def _volume_zscore(x: Hours) -> Array:
-    return kernels.zscore(window_mean(log(x.dollars), 6), 168)
-
-
-def _liquidity(x: Hours) -> Array:
-    return log(kernels.strided_median(24.0 * window_mean(x.dollars, 24), 24, 30, x.first))
-
-
-def _illiquidity(x: Hours) -> Array:
-    return log(window_mean(ratio(np.abs(x.ret), x.dollars), 168))
-
-
-def _volume_change(x: Hours) -> Array:
-    return log(ratio(window_mean(x.dollars, 24), window_mean(x.dollars, MONTH_H)))
+def _return(hours: int) -> Callable[[Hours, Array], None]:
+    return lambda x, out: x.change(hours, out)
 
 
 _VOL_H = window_of(VOL_DECAY) + 1
+_RSI_H = window_of(decay_of(wilder=14)) + 1
+_BETA_H = 337
 
 FEATURES: tuple[Feature, ...] = (
     *(Feature(f"r_{k}", _return(k), k + 1, f"log return over {k} h") for k in (1, 3, 6, 24, 72, 168, 336, 720)),
-    Feature("vol", lambda x: x.vol * ANNUAL, _VOL_H, "EWMA sd of 1 h log returns about 0, half-life 48 h, annualised"),
-    Feature("emaz_12", _ema_distance(12), _VOL_H, "(p - EMA_12 p) / (vol sqrt 12), in sd"),
-    Feature("emaz_72", _ema_distance(72), _VOL_H, "(p - EMA_72 p) / (vol sqrt 72), in sd"),
+    Feature("vol", _annual_vol, _VOL_H, "EWMA sd of 1 h log returns about 0, half-life 48 h, annualised"),
+    Feature("emaz_12", lambda x, out: x.ema_distance(12, out), _VOL_H, "(p - EMA_12 p) / (vol sqrt 12), in sd"),
+    Feature("emaz_72", lambda x, out: x.ema_distance(72, out), _VOL_H, "(p - EMA_72 p) / (vol sqrt 72), in sd"),
+    Feature("rsi", lambda x, out: x.relative_strength(14, out), _RSI_H, "Wilder's RSI, 14 h, fraction in [0, 1]"),
+    Feature("bb", lambda x, out: x.band_position(20, out), 20, "place in the 20 h, 2 sd Bollinger band; 0 low, 1 up"),
+    Feature("atr", lambda x, out: x.average_range(24, out), 25, "mean true range of 24 h / close, fraction >= 0"),
+    Feature("dd", lambda x, out: x.drawdown(168, out), 168, "log close - its highest in 168 h, <= 0"),
     Feature(
-        "rsi",
-        lambda x: kernels.relative_strength(x.close, WILDER_H),
-        window_of(decay_of(wilder=WILDER_H)) + 1,
-        "Wilder's RSI, 14 h, fraction in [0, 1]",
+        "volz",
+        lambda x, out: x.volume_zscore(6, 168, out),
+        173,
+        "z score in 168 h of the 6 h mean of log hourly dollar volume, in sd",
     ),
     Feature(
-        "bb",
-        lambda x: kernels.band_position(x.close, 20, x.first),
-        20,
-        "place in the 20 h, 2 sd Bollinger band; 0 low, 1 up",
+        "liq",
+        lambda x, out: x.liquidity(out),
+        MONTH_H,
+        "log USD: median of the last 30 trailing-24 h dollar volumes, 24 h apart",
     ),
-    Feature("atr", _atr, 25, "mean true range of 24 h / close, fraction >= 0"),
-    Feature("dd", _drawdown, 168, "log close - its highest in 168 h, <= 0"),
-    Feature("volz", _volume_zscore, 173, "z score in 168 h of the 6 h mean of log hourly dollar volume, in sd"),
-    Feature("liq", _liquidity, MONTH_H, "log USD: median of the last 30 trailing-24 h dollar volumes, 24 h apart"),
-    Feature("amihud", _illiquidity, 169, "log of the mean of abs(r) / dollar volume, 168 h, log 1/USD"),
-    Feature("dvchg", _volume_change, MONTH_H, "log of mean dollar volume, 24 h over 720 h"),
-    Feature("beta", lambda x: x.beta, BETA_H + 1, "slope of 1 h returns on the benchmark's, 336 h"),
-    Feature("ivol", lambda x: x.residual_sd * ANNUAL, BETA_H + 1, "sd of that regression's residual, annualised"),
-    Feature("resmom_24", _residual_momentum(24), _VOL_H, "(r_24 - beta benchmark's r_24) / (vol sqrt 24), in sd"),
-    Feature("resmom_168", _residual_momentum(168), _VOL_H, "(r_168 - beta benchmark's r_168) / (vol sqrt 168), in sd"),
+    Feature(
+        "amihud",
+        lambda x, out: x.illiquidity(168, out),
+        169,
+        "log of the mean of abs(r) / dollar volume, 168 h, log 1/USD",
+    ),
+    Feature(
+        "dvchg",
+        lambda x, out: x.volume_change(MONTH_H, out),
+        MONTH_H,
+        "log of mean dollar volume, 24 h over 720 h",
+    ),
+    Feature("beta", lambda x, out: np.copyto(out, x.beta), _BETA_H, "slope of 1 h returns on the benchmark's, 336 h"),
+    Feature("ivol", _annual_residual, _BETA_H, "sd of that regression's residual, annualised"),
+    Feature(
+        "resmom_24",
+        lambda x, out: x.residual_change(24, out),
+        _VOL_H,
+        "(r_24 - beta benchmark's r_24) / (vol sqrt 24), in sd",
+    ),
+    Feature(
+        "resmom_168",
+        lambda x, out: x.residual_change(168, out),
+        _VOL_H,
+        "(r_168 - beta benchmark's r_168) / (vol sqrt 168), in sd",
+    ),
 )
 
 
@@ -248,15 +213,13 @@ def compute(panel: Panel, *, benchmark: str = "BTC", first_row: int = 0) -> Feat
     names, market_names = tuple(x.name for x in FEATURES), tuple(x.name for x in MARKET_FEATURES)
     values = np.empty((len(panel.time) - first_row, len(panel.assets), len(FEATURES)))
     values[: phases - 1] = np.nan
+    position = panel.assets.index(benchmark)
     if len(panel.time) >= phases:
-        base = fold(trailing(pick(panel, [benchmark]), phases).close, phases)
-        together = max(4, _CELLS_AT_ONCE // len(panel.time))
-        for start in range(0, len(panel.assets), together):
-            some = slice(start, start + together)
-            with np.errstate(over="ignore", invalid="ignore"):  # an absurd price ends as NaN, see `_fill`
-                _fill(values[:, some], pick(panel, panel.assets[some]), base, phases, first_row)
+        from evenkeel.market import hours  # noqa: PLC0415 - loads numba, half a second
+
+        hours.fill(values, panel, position, first_row, [x.function for x in FEATURES])
     per_asset = Features(names, frozen(values), (), np.empty((len(values), 0)))
-    position, time = panel.assets.index(benchmark), panel.time[first_row:]
+    time = panel.time[first_row:]
     market = np.stack([x.function(per_asset, position, time) for x in MARKET_FEATURES], axis=1)
     return Features(names, values, market_names, frozen(market))
 
@@ -272,53 +235,6 @@ def digest() -> str:
     lines += [f"{x.name} {x.warmup_h}" for x in FEATURES] + ["market"]
     lines += [f"{x.name} {x.warmup_h}" for x in MARKET_FEATURES]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
-
-
-def _fill(values: Array, some: Panel, base: Array, phases: int, first_row: int) -> None:
-    """Write all features of a few assets into values (R, n, F), a slice of the result.
-
-    All formulas first, then a few rows of all features at a time: a formula alone would touch every line of memory.
-    """
-    bars = trailing(some, phases)
-    unknown = ~is_known(bars)
-    skipped = max(0, first_row - (phases - 1))
-    hours = _hours(bars, base, phases, skipped // phases)
-    to = max(0, phases - 1 - first_row)
-    made = [feature.function(hours).reshape(-1, len(some.assets)) for feature in FEATURES]
-    for start in range(skipped, len(unknown), _ROWS_AT_ONCE):
-        some_rows = slice(start, min(start + _ROWS_AT_ONCE, len(unknown)))
-        block = np.stack([x[some_rows] for x in made], axis=-1)
-        block[unknown[some_rows]] = np.nan
-        block[np.isinf(block)] = np.nan
-        values[to + start - skipped : to + some_rows.stop - skipped] = block
-
-
-def _hours(bars: Panel, base: Array, phases: int, first: int) -> Hours:
-    """Fold trailing-hour bars and add what several formulas share. base (H, k) is the benchmark's close."""
-    known = is_known(bars)
-    dollars = np.where(known & (bars.volume >= 0), bars.close * bars.volume, np.nan)
-    close = fold(np.where(known, bars.close, np.nan), phases)
-    price, base_price = log(close), np.repeat(log(base), len(bars.assets), axis=1)
-    ret = price - lag(price, 1)
-    beta, residual_sd = kernels.regression(ret, base_price - lag(base_price, 1), BETA_H)
-    return Hours(
-        close=close,
-        high=fold(_positive(bars.high), phases),
-        low=fold(_positive(bars.low), phases),
-        dollars=fold(dollars, phases),
-        price=price,
-        ret=ret,
-        base_price=base_price,
-        vol=np.sqrt(kernels.ewm(ret * ret, VOL_DECAY)),
-        beta=beta,
-        residual_sd=residual_sd,
-        first=first,
-    )
-
-
-def _positive(x: Array) -> Array:
-    good: BoolArray = np.isfinite(x) & (x > 0)
-    return np.where(good, x, np.nan)
 
 
 def _phases(bar_s: int) -> int:
