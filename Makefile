@@ -64,5 +64,6 @@ $(BASE): requirements-base.txt pyproject.toml | $(BIN)/python
 
 $(DEV): requirements-dev.txt $(BASE)
 	@echo "installing the tools for tests into $(VENV) (once)"
+	@$(PIP) $(shell grep '^torch==' requirements.txt)
 	@$(PIP) -r requirements-dev.txt
 	@touch $@
