@@ -25,9 +25,8 @@ def model(bar_s: int) -> tuple[alpha.AlphaModel, str]:
     path = artifacts.chosen("alpha", ROOT / "models", ROOT / "models")
     if path is not None:
         return replace(alpha.load(path, bar_s), train_end=0, expires=FOREVER), f"shipped {path.name}"
-    texts = {h: _text(h) for h in HORIZONS}
-    boosters = {h: alpha.booster(text) for h, text in texts.items()}
-    made = alpha.AlphaModel("bench", "0" * 64, boosters, 0, FOREVER, 0.02, {})
+    models = alpha.forest({h: _text(h) for h in HORIZONS})
+    made = alpha.AlphaModel("bench", "0" * 64, models, 0, FOREVER, 0.02, {})
     return made, f"noise, {TREES} trees of {LEAVES} leaves"
 
 

@@ -22,7 +22,7 @@ def model(seed=7, bar_s=1800, expires=NEVER, trained_until=TRAINED_UNTIL, versio
     row = np.flatnonzero((market.time <= trained_until) & (market.time > trained_until - 9 * world.DAY))
     rows, columns = (x.ravel() for x in np.meshgrid(row, np.arange(len(market.assets)), indexing="ij"))
     inputs = alpha.matrix(wide, rows, columns)
-    boosters = {}
+    texts = {}
     for h in (6, 24):
         later = np.minimum(rows + h * 3600 // bar_s, len(market.time) - 1)
         with np.errstate(all="ignore"):
@@ -33,8 +33,8 @@ def model(seed=7, bar_s=1800, expires=NEVER, trained_until=TRAINED_UNTIL, versio
             "objective": "regression", "num_leaves": 7, "min_data_in_leaf": 20, "verbose": -1, "seed": 1,
             "deterministic": True, "force_row_wise": True, "num_threads": 1,
         }  # fmt: skip
-        boosters[h] = alpha.booster(lightgbm.train(settings, data, num_boost_round=10).model_to_string())
-    return alpha.AlphaModel(version, "d" * 64, boosters, trained_until, expires, 0.05, {})
+        texts[h] = lightgbm.train(settings, data, num_boost_round=10).model_to_string()
+    return alpha.AlphaModel(version, "d" * 64, alpha.forest(texts), trained_until, expires, 0.05, {})
 
 
 def brain(seed=7, bar_s=1800, **changes):

@@ -61,10 +61,10 @@ def test_a_row_has_the_same_bits_in_any_cut(model, whole, market):
 
 
 def test_a_forecast_of_one_row_has_the_bits_of_the_batch(model, whole):
-    every = alpha.predict(model.boosters, whole)
+    every = alpha.predict(model.forest, whole)
 
     for t in (CUT, len(whole.values) - 1):
-        one = alpha.predict(model.boosters, rows_of(whole, t, t + 1))
+        one = alpha.predict(model.forest, rows_of(whole, t, t + 1))
         assert all(same_bits(one[h][0], every[h][t]) for h in (6, 24))
 
 
@@ -214,11 +214,24 @@ def test_a_golden_output_is_replayed(trained, tmp_path):
         alpha.load(rewritten(trained, tmp_path, **{"golden.json": orjson.dumps(golden)}), HOUR)
 
 
-def test_golden_numbers_survive_their_text(trained, tmp_path):
+def test_a_golden_output_is_replayed_to_the_last_bit(trained, tmp_path):
     golden = orjson.loads(trained.bundle.files["golden.json"])
-    golden["output"]["24"][5] += 1e-11
+    outputs = golden["output"]["24"]
+    outputs[5] = np.nextafter(outputs[5], 1.0).item()
 
-    assert alpha.load(rewritten(trained, tmp_path, **{"golden.json": orjson.dumps(golden)}), HOUR).version == "v1"
+    with pytest.raises(ArtifactError, match="golden output for 24 h, bit for bit"):
+        alpha.load(rewritten(trained, tmp_path, **{"golden.json": orjson.dumps(golden)}), HOUR)
+
+
+def test_the_golden_output_is_that_of_lightgbm(trained):
+    import lightgbm
+
+    golden = orjson.loads(trained.bundle.files["golden.json"])
+    inputs = np.array(golden["input"], dtype=np.float64)
+
+    for h in (6, 24):
+        booster = lightgbm.Booster(model_str=trained.bundle.files[f"model_{h}h.txt"].decode())
+        assert booster.predict(inputs).tolist() == golden["output"][str(h)]
 
 
 @pytest.mark.parametrize(
@@ -255,9 +268,9 @@ def test_a_manifest_without_horizons_is_refused(trained, tmp_path):
         alpha.load(rewritten(trained, tmp_path, manifest={"horizons_h": None}), HOUR)
 
 
-def test_no_model_no_lightgbm():
+def test_nothing_heavy_is_loaded_before_a_model_is():
     import subprocess
     import sys
 
-    code = "import sys, evenkeel.signals.alpha; sys.exit('lightgbm' in sys.modules)"
+    code = "import sys, evenkeel.signals.alpha; sys.exit(bool({'lightgbm', 'scipy', 'numba'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

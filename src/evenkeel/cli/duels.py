@@ -165,7 +165,7 @@ def _duel(
     champion, challenger = (alpha.load(bundle.path, panel.bar_s) for bundle in bundles)
     warm = int(panel.time[0]) + features.warmup_bars(panel.bar_s) * panel.bar_s
     since = max(warm, promote.judged_from(champion.valid_from(panel.bar_s), challenger.valid_from(panel.bar_s)))
-    until = int(panel.time[-1]) - max(*champion.boosters, *challenger.boosters) * HOUR_S
+    until = int(panel.time[-1]) - max(champion.longest_h, challenger.longest_h) * HOUR_S
     if (until - since) / DAY_S < promote.MIN_DAYS:
         short = Duel(since, until, 0, math.nan, math.nan, math.nan, math.nan)
         return short, _with_hint(promote.verdict(short), read.held_out)
@@ -183,7 +183,7 @@ def _fought(
     old, new = (evaluate(model, panel, since=since) for model in (champion, challenger))
     before, after = (_traded(model, panel, pairs, loaded, since) for model in (champion, challenger))
     _, old_net, new_net = metrics.paired(before, after)
-    lags = evidence.lags_of(max(champion.boosters), int(old.time[1] - old.time[0]))
+    lags = evidence.lags_of(champion.longest_h, int(old.time[1] - old.time[0]))
     first, last = int(old.time[0]), int(old.time[-1])
     return promote.duel(first, last, old.series["ic"], new.series["ic"], lags, old_net, new_net)
 

@@ -138,7 +138,7 @@ def evaluate(
     found = judge(model, read.panel)
     document = {
         "command": f"evaluate {KIND}", "version": model.version, "digest": model.digest, "path": path,
-        "trained_until": iso(model.train_end), "horizon_h": max(model.boosters), "data": read.to_json(),
+        "trained_until": iso(model.train_end), "horizon_h": model.longest_h, "data": read.to_json(),
         "from": iso(int(found.time[0])), "to": iso(int(found.time[-1])), "evidence": found.evidence.to_json(),
     }  # fmt: skip
     if as_json:
@@ -147,7 +147,7 @@ def evaluate(
     say(f"{KIND} {model.version} {model.digest[:12]}, trained until {document['trained_until']}")
     say(read.sentence())
     say(f"judged from {document['from']} to {document['to']}")
-    _table([(f"{max(model.boosters)} h", found.evidence.to_json())])
+    _table([(f"{model.longest_h} h", found.evidence.to_json())])
 
 
 def _new_version(home: Path, wanted: str | None) -> str:
@@ -177,7 +177,7 @@ def _bundle(home: Path, version: str | None) -> Path:
 
 def _refuse_held_out(model: AlphaModel, read: Candles) -> None:
     """Say what to do where only held-out bars could judge the model. Raises UsageError."""
-    needed = model.valid_from(read.panel.bar_s) + max(model.boosters) * HOUR_S
+    needed = model.valid_from(read.panel.bar_s) + model.longest_h * HOUR_S
     if read.held_out and int(read.panel.time[-1]) < needed:
         raise UsageError(
             f"{model.version} was trained until {iso(model.train_end)}, and the bars that could judge it are held "

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import orjson
 
 from evenkeel.market import features as market_features
 from evenkeel.research.dataset import Dataset
 from evenkeel.research.evidence import Evidence
-from evenkeel.research.fitting import FoldResult, Task, TrainSettings, TrialResult
+from evenkeel.research.fitting import FoldResult, Task, TrainSettings, TrialResult, lightgbm
 from evenkeel.research.folds import Fold
 from evenkeel.research.search import Trial
 from evenkeel.signals import alpha
@@ -40,6 +41,19 @@ def golden_inputs(data: Dataset, seed: int) -> alpha.Matrix:
     low, high = np.nanquantile(used[:: max(1, len(used) // 20_000)], [0.01, 0.99], axis=0)
     drawn = low + (high - low) * rng.random((GOLDEN_ROWS, len(data.names)))
     return np.where(rng.random(drawn.shape) < 0.05, np.nan, drawn).astype(np.float32)
+
+
+def golden(texts: Mapping[int, str], inputs: alpha.Matrix) -> bytes:
+    """The file that `alpha.load` replays: inputs (n, F) and what LightGBM itself makes of them, NaN as null.
+
+    texts  horizon h -> model
+    """
+    boosters = {h: lightgbm().Booster(model_str=text) for h, text in texts.items()}
+    content = {
+        "input": [[None if np.isnan(v) else float(v) for v in row] for row in inputs],
+        "output": {str(h): one.predict(inputs, num_threads=1).tolist() for h, one in boosters.items()},
+    }
+    return orjson.dumps(content)
 
 
 def manifest(

@@ -40,7 +40,7 @@ def evaluate(
     since  first decision, UTC s; never before `valid_from`; `promote.judged_from` of two models gives common ones
     Raises NotReadyError where no decision is left, DataError for a panel that cannot be used.
     """
-    horizon = max(model.boosters)
+    horizon = model.longest_h
     first = max(model.valid_from(panel.bar_s), since or 0)
     if int(panel.time[-1]) < first + horizon * HOUR_S:
         raise NotReadyError(

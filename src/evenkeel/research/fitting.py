@@ -18,7 +18,7 @@ from evenkeel.research import dataset, evidence, folds
 from evenkeel.research.dataset import Dataset
 from evenkeel.research.evidence import Evidence
 from evenkeel.research.folds import Fold
-from evenkeel.research.search import Params, Range
+from evenkeel.research.search import EXTRA, Params, Range
 from evenkeel.signals import alpha
 from evenkeel.types import Array, BoolArray, IntArray
 from evenkeel.units import Key
@@ -157,14 +157,28 @@ def judge(task: Task, params: Params) -> TrialResult:
     return TrialResult(float(np.mean(scores)), results)
 
 
+def lightgbm() -> Any:
+    """The library that fits; what it has fitted is served without. Raises NotReadyError where it is not installed."""
+    try:
+        import lightgbm as library  # noqa: PLC0415 - an extra, and 1.7 s
+    except ImportError as error:
+        raise NotReadyError(f"LightGBM is not installed: {EXTRA}") from error
+    return library
+
+
+def forecast(horizon_h: int, text: str, inputs: alpha.Matrix) -> Array:
+    """(n,) what one fitted model says of inputs (n, F), as it is served."""
+    return alpha.scores(alpha.forest({horizon_h: text}), inputs)[horizon_h]
+
+
 def fit(
     task: Task, params: Params, chosen: BoolArray, *, trees: int = MAX_TREES, stop: BoolArray | None = None
 ) -> tuple[str, int]:
     """Fit on chosen rows (n,); with `stop` rows, until they get no better. -> model text, trees."""
-    import lightgbm  # noqa: PLC0415 - only where a model is used
+    library = lightgbm()
 
     def rows(which: BoolArray, reference: Any = None) -> Any:
-        return lightgbm.Dataset(
+        return library.Dataset(
             task.x[which], task.y[which], reference=reference, feature_name=list(alpha.NAMES), params={"verbosity": -1}
         )
 
@@ -183,15 +197,15 @@ def fit(
     }
     learned = rows(chosen)
     if stop is None:
-        made = lightgbm.train(given, learned, trees)
+        made = library.train(given, learned, trees)
     else:
-        made = lightgbm.train(
+        made = library.train(
             given,
             learned,
             trees,
             valid_sets=[rows(stop, learned)],
             feval=_stopping_rule(task.y[stop], task.row_time[stop]),
-            callbacks=[lightgbm.early_stopping(PATIENCE, verbose=False)],
+            callbacks=[library.early_stopping(PATIENCE, verbose=False)],
         )
     kept = (
         made.current_iteration() if stop is None else min(made.current_iteration(), max(MIN_TREES, made.best_iteration))
@@ -254,5 +268,5 @@ def judge_fold(task: Task, params: Params, fold: Fold) -> FoldResult:
     tested = fold.test(at.time)
     cells = tested[at.rows]
     x = np.full(at.returns.shape, np.nan)
-    x[at.rows[cells], at.columns[cells]] = alpha.scores(alpha.booster(text), at.inputs[cells])
+    x[at.rows[cells], at.columns[cells]] = forecast(task.horizon_h, text, at.inputs[cells])
     return FoldResult(trees, evidence.measure(x[tested], at.returns[tested], at.vol[tested], at.lags), text)

@@ -15,6 +15,7 @@ from evenkeel.research.checks import Check, judged
 from evenkeel.research.fitting import TrainSettings
 from evenkeel.research.leakage import Sample, Tested
 from evenkeel.research.walkforward import LEAK_IC
+from evenkeel.signals import alpha
 from evenkeel.signals.alpha import AlphaModel
 from evenkeel.signals.blend import PRIOR_STRENGTH
 from evenkeel.signals.view import SignalSettings
@@ -80,8 +81,8 @@ def speaking(subject: Subject, sample: Sample, now: Sequence[Tested]) -> Subject
     """The subject with an alpha that speaks: where none is in use, that of the last fold, fitted before its test."""
     if subject.brain.alpha or not subject.settings.opinions.alpha:
         return subject
-    boosters = {one.horizon_h: one.models[-1] for one in now}
-    model = AlphaModel("last-fold", "", boosters, sample.plan[-1].train_until, NEVER, PRIOR_STRENGTH, {})
+    models = alpha.forest({one.horizon_h: one.models[-1] for one in now})
+    model = AlphaModel("last-fold", "", models, sample.plan[-1].train_until, NEVER, PRIOR_STRENGTH, {})
     return replace(subject, brain=replace(subject.brain, alpha=(model,)))
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
@@ -52,14 +51,14 @@ class Tested:
     """Tests of one horizon.
 
     series  `evidence.series` per decision · days  span of the tests, d · lags  of Newey and West
-    models  booster of each fold, fitted before its test
+    models  text of each fold's model, fitted before its test
     """
 
     horizon_h: int
     series: dict[str, Array]
     days: float
     lags: int
-    models: tuple[Any, ...]
+    models: tuple[str, ...]
 
     def mean(self, measure: str) -> float:
         """Mean over decisions; NaN where none counts."""
@@ -69,6 +68,7 @@ class Tested:
 
 def sample_of(panel: Panel, settings: TrainSettings) -> Sample:
     """Sample a panel as often as is worth while. Raises DataError or NotReadyError where nothing can be learned."""
+    fitting.lightgbm()  # told before minutes of work
     bars = int(np.isfinite(panel.close).sum())
     step_h = next((h for h in STEPS_H if bars * panel.bar_s <= h * HOUR_S * MOST_ROWS), STEPS_H[-1])
     own = replace(settings, step_h=step_h)
@@ -95,14 +95,14 @@ def planted(sample: Sample, panel: Panel, seed: int, *, lag: int = 0) -> Sample:
     return replace(sample, data=replace(sample.data, x=x))
 
 
-def walk(sample: Sample, horizon_h: int, models: Sequence[Any] = ()) -> Tested:
+def walk(sample: Sample, horizon_h: int, models: Sequence[str] = ()) -> Tested:
     """Fit before every test, or take the fitted models of another sample, and judge on it."""
     task = fitting.task_of(sample.data, horizon_h, sample.plan, sample.settings)
-    models = models or [alpha.booster(fitting.judge_fold(task, FIRST, fold).text) for fold in sample.plan]
+    models = models or [fitting.judge_fold(task, FIRST, fold).text for fold in sample.plan]
     at, x = task.data, np.full(task.data.returns.shape, np.nan)
     for fold, model in zip(sample.plan, models, strict=True):
         cells = fold.test(at.time)[at.rows]
-        x[at.rows[cells], at.columns[cells]] = alpha.scores(model, at.inputs[cells])
+        x[at.rows[cells], at.columns[cells]] = fitting.forecast(horizon_h, model, at.inputs[cells])
     days = (sample.plan[-1].test_until - sample.plan[0].test_from) / DAY_S
     return Tested(horizon_h, evidence.series(x, at.returns, at.vol), days, at.lags, tuple(models))
 

@@ -103,6 +103,7 @@ def train(
     began = clock.monotonic()
     tracker = tracker or Tracker(None)
     artifacts.free(models, alpha.KIND, version)
+    fitting.lightgbm()  # told before hours of work
     try:
         work = _Work(settings, backend, on_progress, tracker)
         seen = folds.visible(panel, holdout_from=holdout_from)
@@ -128,8 +129,8 @@ def _trained(
     proofs = _proofs(data, others, horizons)
     work.tracker.metrics({"mixed_ic": proofs[data.bar_s].ic, "mixed_rank_ic": proofs[data.bar_s].rank_ic})
     files = {alpha.model_file(h): one.text.encode() for h, one in horizons.items()}
-    boosters = {h: alpha.booster(one.text) for h, one in horizons.items()}
-    files[alpha.GOLDEN] = alpha.golden(boosters, bundles.golden_inputs(data, settings.seed))
+    texts = {h: one.text for h, one in horizons.items()}
+    files[alpha.GOLDEN] = bundles.golden(texts, bundles.golden_inputs(data, settings.seed))
     rss = max(search.peak_rss(one.trials) for one in horizons.values())
     return bundles.manifest(data, panel, settings, created, plan, horizons, proofs), files, rss
 
@@ -196,7 +197,7 @@ def _evidence(data: Dataset, horizons: Mapping[int, Fitted]) -> Evidence:
     """What the folds' models say on their tests, as it is served: mixed, smoothed, against the longest horizon."""
     longest = max(horizons)
     predicted = {
-        h: walkforward.out_of_sample(data, one.task.folds, [fold.text for fold in one.best.result.folds])
+        h: walkforward.out_of_sample(data, h, one.task.folds, [fold.text for fold in one.best.result.folds])
         for h, one in horizons.items()
     }
     x = walkforward.mixed(data, predicted)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from evenkeel.research import dataset, evidence, folds
+from evenkeel.research import dataset, evidence, fitting, folds
 from evenkeel.research.dataset import Dataset
 from evenkeel.research.evidence import Evidence
 from evenkeel.research.fitting import FIRST, FoldResult, TrainSettings, judge_fold, plan_folds, task_of
@@ -78,13 +78,14 @@ def walk(
     on_progress  fits done, fits in all
     Raises DataError or NotReadyError for a panel that cannot be learned from.
     """
+    fitting.lightgbm()  # told before minutes of work
     data = dataset.build(
         panel, horizons_h=settings.horizons_h, step_h=settings.step_h, min_history_days=settings.min_history_days
     )
     dataset.refuse_blind(data)
     plan = plan_folds(data, settings)
     results = _fitted(data, plan, settings, params, jobs, on_progress)
-    predicted = {h: out_of_sample(data, plan, [one.text for one in row]) for h, row in results.items()}
+    predicted = {h: out_of_sample(data, h, plan, [one.text for one in row]) for h, row in results.items()}
     longest = max(predicted)
     lags = {h: evidence.lags_of(h, data.step_s) for h in predicted}
     x = mixed(data, predicted)
@@ -98,13 +99,13 @@ def walk(
     )
 
 
-def out_of_sample(data: Dataset, plan: Sequence[Fold], texts: Sequence[str]) -> Array:
+def out_of_sample(data: Dataset, horizon_h: int, plan: Sequence[Fold], texts: Sequence[str]) -> Array:
     """(D, N) forecast of each fold's model, given as text, on its own test; NaN elsewhere."""
     out = np.full(data.member.shape, np.nan)
     for fold, text in zip(plan, texts, strict=True):
         cells = data.member & fold.test(data.time)[:, None]
         if cells.any():
-            out[cells] = alpha.scores(alpha.booster(text), data.x[cells])
+            out[cells] = fitting.forecast(horizon_h, text, data.x[cells])
     return out
 
 
@@ -139,7 +140,7 @@ def _step(data: Dataset, fold: Fold, results: Mapping[int, FoldResult], told: Ma
     model = AlphaModel(
         version=f"walk-{fold.number + 1}",
         digest=digest,
-        boosters={h: alpha.booster(result.text) for h, result in results.items()},
+        forest=alpha.forest({h: result.text for h, result in results.items()}),
         train_end=fold.train_until,
         expires=fold.test_until + DAY_S,
         strength=strength(before.ic, before.ic_t),

@@ -5,7 +5,8 @@ rows or a cut of them. The law: row t reads rows of the last 48 h only, in an or
 the same bits whether rows before or after are there (design section 7, laws 1 and 2). Rows that the model may have
 seen in training are NaN unless asked for.
 
-lightgbm is imported when a model is loaded, not before: a service without a model does not pay for it.
+LightGBM fits the models and is not needed here: `trees` reads them, `forest` scores rows to the same bits. Its compiled
+loops are loaded with a model, not before: a service without one does not pay for them.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import orjson
@@ -24,10 +25,14 @@ from evenkeel.errors import ArtifactError
 from evenkeel.market import features as market_features
 from evenkeel.market.features import FEATURES, MARKET_FEATURES, Features
 from evenkeel.market.kernels import window_sum
+from evenkeel.signals import trees
 from evenkeel.signals.blend import ShareByRegime, strength
 from evenkeel.signals.rank import zscores
 from evenkeel.types import Array, BoolArray, Health, IntArray, Opinion
 from evenkeel.units import DAY_S, HOUR_S, iso
+
+if TYPE_CHECKING:
+    from evenkeel.signals.forest import Forest
 
 KIND = "alpha"
 NAMES: tuple[str, ...] = tuple(x.name for x in FEATURES) + tuple(x.name for x in MARKET_FEATURES)
@@ -39,11 +44,6 @@ WINDOW_H = 48
 
 IN_SAMPLE = "IN-SAMPLE"
 GOLDEN = "golden.json"
-GOLDEN_TOLERANCE = 1e-9
-THREADS = 2
-"""Fixed, though no bit depends on it."""
-
-_ROWS_AT_ONCE = 16_384
 
 Matrix = NDArray[np.float32]
 
@@ -52,22 +52,27 @@ Matrix = NDArray[np.float32]
 class AlphaModel:
     """A loaded bundle.
 
-    boosters   horizon h -> LightGBM booster · train_end  UTC s of the last decision that was trained on
+    forest     the models of all horizons · train_end  UTC s of the last decision that was trained on
     expires    UTC s, after which its weight decays to 0 over 24 h
     strength   expected 24 h return per unit of x and of 24 h volatility, from out-of-sample IC and t on the served bar
     """
 
     version: str
     digest: str
-    boosters: Mapping[int, Any]
+    forest: Forest
     train_end: int
     expires: int
     strength: float
     manifest: Mapping[str, Any]
 
+    @property
+    def longest_h(self) -> int:
+        """The longest horizon, h."""
+        return max(self.forest.horizons)
+
     def valid_from(self, bar_s: int) -> int:
         """First decision time, UTC s, that shares no price with a training label: train end + horizon + 1 bar."""
-        return self.train_end + max(self.boosters) * HOUR_S + bar_s
+        return self.train_end + self.longest_h * HOUR_S + bar_s
 
     def freshness(self, time: int) -> float:
         """1 until it expires, then linearly down to 0 within 24 h."""
@@ -80,12 +85,12 @@ def load(path: Path, bar_s: int) -> AlphaModel:
     said = bundle.manifest
     try:
         horizons = [int(h) for h in said["horizons_h"]]
-        boosters = {h: booster(bundle.files[model_file(h)].decode()) for h in horizons}
+        models = forest({h: bundle.files[model_file(h)].decode() for h in horizons})
         evidence = said["evidence"][str(bar_s)]
         model = AlphaModel(
             version=bundle.version,
             digest=bundle.digest,
-            boosters=boosters,
+            forest=models,
             train_end=int(said["train"]["until"]),
             expires=int(said["expires"]),
             strength=strength(_number(evidence["ic"]), _number(evidence["ic_t"])),
@@ -111,17 +116,11 @@ def begins(path: Path, bar_s: int) -> int:
         ) from error
 
 
-def booster(text: str) -> Any:
-    """A LightGBM booster of its text form. Raises ArtifactError for a text that is none."""
-    import lightgbm  # noqa: PLC0415 - 1.7 s and 120 MB, only where a model is used
+def forest(texts: Mapping[int, str]) -> Forest:
+    """The models of all horizons, h, of their LightGBM texts. Raises ArtifactError for a text that is none."""
+    from evenkeel.signals.forest import forest as tables  # noqa: PLC0415 - loads numba, only where a model is used
 
-    try:
-        made = lightgbm.Booster(model_str=text)
-    except lightgbm.basic.LightGBMError as error:
-        raise ArtifactError(f"a model text is damaged ({str(error).splitlines()[0]}): train a new version") from error
-    if tuple(made.feature_name()) != NAMES:
-        raise ArtifactError("a model text names other features than its manifest: train a new version")
-    return made
+    return tables({h: trees.read(text, NAMES) for h, text in texts.items()}, len(NAMES))
 
 
 def model_file(horizon_h: int) -> str:
@@ -145,22 +144,16 @@ def matrix(features: Features, rows: NDArray[np.int64], columns: NDArray[np.int6
     return out
 
 
-def predict(boosters: Mapping[int, Any], features: Features) -> dict[int, Array]:
+def predict(models: Forest, features: Features) -> dict[int, Array]:
     """Every horizon's raw forecast, (R, N); NaN where an asset cannot be judged. A row has the same bits in any cut."""
-    columns, rows = np.nonzero(known_of(features).T)  # an asset's rows in turn take the same branches: half the time
-    out = {h: np.full(features.values.shape[:2], np.nan) for h in boosters}
-    for start in range(0, len(rows), _ROWS_AT_ONCE):
-        some = slice(start, start + _ROWS_AT_ONCE)
-        inputs = matrix(features, rows[some], columns[some])
-        for h, model in boosters.items():
-            out[h][rows[some], columns[some]] = scores(model, inputs)
-    return out
+    return models.score(features.values, features.market, known_of(features))
 
 
-def scores(model: Any, inputs: Matrix) -> Array:
-    """(n, F + G) float32 -> (n,) raw forecasts of one booster."""
-    out: Array = model.predict(inputs, num_threads=THREADS)
-    return out
+def scores(models: Forest, inputs: Matrix) -> dict[int, Array]:
+    """(n, F + G) float32 -> every horizon's (n,) raw forecasts."""
+    wide = inputs.astype(np.float64)[:, None, :]
+    known = np.ones(wide.shape[:2], dtype=np.bool_)
+    return {h: rows[:, 0] for h, rows in models.score(wide, np.empty((len(inputs), 0)), known).items()}
 
 
 def combine(predicted: Mapping[int, Array], share: Array, time: IntArray, step_s: int) -> Array:
@@ -218,10 +211,10 @@ def forecast(
     begins = [int(np.searchsorted(time, model.valid_from(bar_s))) for model in models]
     first = 0 if in_sample else begins[0]
     ends = [*begins[1:], len(time)]
-    horizons = models[0].boosters
+    horizons = models[0].forest.horizons
     raw = {h: np.full((len(time), features.values.shape[1]), np.nan) for h in horizons}
     for model, begin, end in zip(models, [first, *begins[1:]], ends, strict=True):
-        for h, rows in predict(model.boosters, _cut(features, begin, end)).items():
+        for h, rows in predict(model.forest, _cut(features, begin, end)).items():
             raw[h][begin:end] = rows
     out = np.full(raw[min(horizons)].shape, np.nan)
     mixed = {h: rows[first:] for h, rows in raw.items()}
@@ -249,29 +242,17 @@ def opinion(models: Sequence[AlphaModel], x: Array, time: int, bar_s: int, *, in
     return Opinion(KIND, x, known, model.strength * fresh, f"{model.version} {model.digest[:12]}", said)
 
 
-def golden(boosters: Mapping[int, Any], inputs: Matrix) -> bytes:
-    """The file that `load` replays: inputs (n, F + G) and every horizon's output, NaN as null."""
-    content = {
-        "input": [[None if np.isnan(v) else float(v) for v in row] for row in inputs],
-        "output": {str(h): [float(v) for v in scores(model, inputs)] for h, model in boosters.items()},
-    }
-    return orjson.dumps(content)
-
-
 def _replay(path: Path, model: AlphaModel, content: Mapping[str, Any]) -> None:
+    """Ask for what LightGBM itself gave at training. Raises ArtifactError where a bit differs."""
     given: Sequence[Sequence[float | None]] = content["input"]
-    inputs = np.array([[np.nan if v is None else v for v in row] for row in given], dtype=np.float32)
-    for h, one in model.boosters.items():
+    known = [[np.nan if v is None else v for v in row] for row in given]
+    inputs = np.array(known, dtype=np.float32).reshape(len(known), len(NAMES))
+    for h, found in scores(model.forest, inputs).items():
         wanted = np.array(content["output"][str(h)], dtype=np.float64)
-        found = scores(one, inputs)
-        if (
-            not len(wanted)
-            or found.shape != wanted.shape
-            or not np.allclose(found, wanted, rtol=0.0, atol=GOLDEN_TOLERANCE)
-        ):
+        if not len(wanted) or not np.array_equal(found, wanted):
             raise ArtifactError(
-                f"{path} does not give its golden output for {h} h within {GOLDEN_TOLERANCE:g}: this machine or "
-                "LightGBM computes otherwise, train a new version here"
+                f"{path} does not give its golden output for {h} h, bit for bit: its files do not belong together, or "
+                "this machine computes otherwise; train a new version here"
             )
 
 
