@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
@@ -26,17 +27,21 @@ from evenkeel.portfolio.overlay import OverlaySettings
 from evenkeel.research.backtest import backtest
 from evenkeel.signals.blend import OpinionSettings
 from evenkeel.signals.regime import RegimeSettings
-from evenkeel.types import Array, Book, Brain, Carry, Identity, Memory, Order, Pair, Plan, Slot, SlotKind, View
+from evenkeel.types import Array, Book, Brain, Carry, Fill, Identity, Memory, Order, Pair, Plan, Slot, SlotKind, View
 from evenkeel.venues.sim import PaperVenue
 
 EVERY, LOOKBACK, TOP, CAP, CASH = 12, 48, 10, 0.15, 0.10
 CAPITAL = 1_000_000
+NAN = float("nan")
 COSTS = CostSettings(taker=10.0, half_spread=BpsByTier(0, 0, 0), impact=BpsByTier(0, 0, 0))
 
 
 @dataclass(slots=True)
 class Market:
-    """The panel's closes as a feed and as a tape on which an order fills at the close it was decided on."""
+    """The panel's closes as a feed and as a tape on which an order fills at the close it was decided on.
+
+    now, shown  time of the last price asked for, and the closes of that bar
+    """
 
     assets: tuple[str, ...]
     time: Array
@@ -44,6 +49,8 @@ class Market:
     unknown: Array = field(init=False)
     calm: Array = field(init=False)
     column: dict[str, int] = field(init=False)
+    now: int = 0
+    shown: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.unknown, self.calm = np.full(len(self.assets), np.nan), np.zeros(len(self.assets), dtype=np.int8)
@@ -58,7 +65,9 @@ class Market:
 
     def price(self, asset: str, at: int) -> tuple[float, float]:
         """The close of this very bar; nobody knows a volume."""
-        return float(self.close[self.row(at), self.column[asset]]), float("nan")
+        if at != self.now:
+            self.now, self.shown = at, dict(zip(self.assets, self.close[self.row(at)].tolist(), strict=True))
+        return self.shown[asset], NAN
 
     def view(self, at: int, since: int) -> View:
         """Closes only: the rule reads nothing else."""
@@ -66,35 +75,41 @@ class Market:
         return View(
             time=at, as_of=at, origin=0, since=since, seen=at, assets=self.assets, price=self.close[self.row(at)],
             age=self.calm, fault=self.calm, low=empty, high=empty, vol=empty, atr=empty, liquidity=empty,
-            ready=self.calm == 0, regime=empty, opinions=(), moves=empty, variance=empty, feature_names=(),
+            ready=self.calm == 0, regime=empty, opinions=(), expected=empty, score=empty, heard=False, moves=empty, variance=empty, feature_names=(),
             features=empty, market_names=(), market=empty, wanted=empty,
         )  # fmt: skip
 
 
-def rule(closes: Array) -> Array:
-    """Wanted weights (N,) from the last 49 closes (49, N)."""
-    momentum = closes[-1] / closes[0] - 1.0
-    vol = np.diff(np.log(closes), axis=0).std(axis=0, ddof=1)
-    best = np.argpartition(-momentum, TOP)[:TOP]
-    inverse = 1.0 / vol[best]
-    weights = np.zeros(closes.shape[1])
+def rule(first: Array, last: Array, moves: Array) -> Array:
+    """Wanted weights (N,) from the closes (N,) at both ends of 24 h and the log returns (48, N) between them."""
+    best = np.argpartition(1.0 - last / first, TOP)[:TOP]
+    away = moves - moves.sum(axis=0) / LOOKBACK
+    inverse = 1.0 / np.sqrt((away * away).sum(axis=0)[best] / (LOOKBACK - 1))
+    weights = np.zeros(len(last))
     weights[best] = np.minimum(inverse / inverse.sum() * (1.0 - CASH), CAP)
     return weights
 
 
 @dataclass(slots=True)
 class Decider:
-    """What `decide` is in the product: a view and a book in, a plan out."""
+    """What `decide` is in the product: a view and a book in, a plan out. Asked for one slot after the other.
+
+    moves  (48, N) log returns of the last 24 h, of which each slot computes what is new
+    """
 
     market: Market
+    moves: Array = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.moves = np.diff(np.log(self.market.close[: LOOKBACK - EVERY + 1]), axis=0)
 
     def __call__(self, view: View, book: Book, _brain: Brain, _rules: Rules, slot: Slot) -> Plan:
         """Weights of the rule and the orders that lead there, sells first."""
-        row = self.market.row(slot.time)
-        equity = book.equity(view.assets, view.price)
-        held = book.weights(view.assets, view.price)
-        target = rule(self.market.close[row - LOOKBACK : row + 1])
-        memory = book.memory
+        row, market, memory = self.market.row(slot.time), self.market, book.memory
+        equity, held = book.valued(view.assets, view.price)
+        new = np.diff(np.log(market.close[row - EVERY : row + 1]), axis=0)
+        self.moves = np.concatenate([self.moves[EVERY - LOOKBACK :], new])
+        target = rule(market.close[row - LOOKBACK], view.price, self.moves)
         return Plan(
             slot=slot, as_of=view.as_of, assets=view.assets, price=view.price, equity=equity, drawdown=0.0, held=held,
             raw=target, base=target, target=target, expected=target, score=target, opinions=(), reasons=(),
@@ -109,28 +124,28 @@ def _orders(slot: Slot, view: View, book: Book, target: Array, equity: float) ->
     change = np.where(target > 0, target * equity / view.price - units, -units)
     legs = np.flatnonzero(change)
     legs = legs[np.argsort(change[legs] > 0, kind="stable")]
-    wanted, moves, name, assets = target.tolist(), change.tolist(), slot.id, view.assets
+    wanted, moves, held = target.tolist(), change.tolist(), book.holdings.units
+    name, prefix = slot.id, f"{slot.time:x}-"
+    orders = []
+    for leg, i in enumerate(legs.tolist()):
+        asset = view.assets[i]
+        quantity = Decimal(repr(moves[i])) if wanted[i] else -held[asset]
+        orders.append(Order(prefix + asset, name, leg, asset, quantity, "TARGET"))
+    return tuple(orders)
 
-    def quantity(i: int) -> Decimal:
-        return Decimal(repr(moves[i])) if wanted[i] else -book.holdings.units[assets[i]]
 
-    return tuple(
-        Order(f"{slot.time:x}-{assets[i]}", name, leg, assets[i], quantity(i), "TARGET")
-        for leg, i in enumerate(legs.tolist())
-    )
-
-
-def equity_at_every_bar(market: Market, venue: PaperVenue) -> Array:
+def equity_at_every_bar(market: Market, fills: Sequence[Fill]) -> Array:
     """(T,) cash and holdings at every close, from the venue's own fills."""
     bars, n = market.close.shape
-    cash, units = np.zeros(bars), np.zeros((bars // EVERY + 1, n))
-    cash[0] = CAPITAL
-    for fill in venue.fills(0):
-        row, quantity = market.row(fill.time), float(fill.quantity)
-        cash[row] -= quantity * float(fill.price) + float(fill.fee)
-        units[row // EVERY, market.column[fill.asset]] += quantity
-    held = np.repeat(np.cumsum(units, axis=0), EVERY, axis=0)[:bars]
-    value: Array = np.cumsum(cash) + np.einsum("ij,ij->i", held, market.close)
+    row = np.array([market.row(fill.time) for fill in fills])
+    column = np.array([market.column[fill.asset] for fill in fills])
+    quantity, price = np.array([float(f.quantity) for f in fills]), np.array([float(f.price) for f in fills])
+    fee = np.array([float(f.fee) for f in fills])
+    spent = np.bincount(row, quantity * price + fee, bars)
+    bought = np.bincount(row // EVERY * n + column, quantity, (bars // EVERY + 1) * n).reshape(-1, n)
+    held = np.cumsum(bought, axis=0)
+    worth = [np.einsum("ij,j->i", market.close[i : i + EVERY], held[i // EVERY]) for i in range(0, bars, EVERY)]
+    value: Array = CAPITAL - np.cumsum(spent) + np.concatenate(worth)
     return value
 
 
@@ -151,9 +166,10 @@ def main() -> None:
     loaded = time.perf_counter()
     backtest(slots, market, venue, memory, Brain(), rules, decider=Decider(market))
     decided = time.perf_counter()
-    equity = equity_at_every_bar(market, venue)
+    fills = venue.fills(0)
+    equity = equity_at_every_bar(market, fills)
     split = {"start": started + loaded - began, "decide": decided - loaded, "value": time.perf_counter() - decided}
-    print(json.dumps({"final": float(equity[-1]), "orders": len(venue.fills(0)), "split": split}))
+    print(json.dumps({"final": float(equity[-1]), "orders": len(fills), "split": split}))
 
 
 if __name__ == "__main__":

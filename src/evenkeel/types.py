@@ -13,7 +13,6 @@ from dataclasses import dataclass, field, fields
 from decimal import Decimal
 from enum import StrEnum
 from functools import lru_cache
-from operator import attrgetter
 from typing import Any, TypeVar
 
 import numpy as np
@@ -42,31 +41,55 @@ def frozen(array: Array) -> Array:
 
 
 def changed(obj: T, **changes: Any) -> T:
-    """`dataclasses.replace` for the slotted dataclasses below, in a third of its time: every slot changes Memory.
+    """`dataclasses.replace` for the slotted dataclasses below, in a fifth of its time: every slot changes Memory.
 
     Raises KeyError for a field that is not there. What `__post_init__` would do is not done.
     """
-    place, read, writers = _LAYOUTS.get(type(obj)) or _layout(type(obj))
-    values = list(read(obj))
+    copy, write = _LAYOUTS.get(type(obj)) or _layout(type(obj))
+    made: T = copy(obj)
     for name, value in changes.items():
-        values[place[name]] = value
-    made: T = object.__new__(type(obj))
-    for write, value in zip(writers, values, strict=True):
-        write(made, value)
+        write[name](made, value)
     return made
 
 
-Layout = tuple[dict[str, int], Callable[[Any], tuple[Any, ...]], tuple[Callable[..., None], ...]]
-"""Place of each field, a reader of all of them, and the writer of each slot."""
+def lean(cls: type[T]) -> type[T]:
+    """A frozen dataclass that is made in two thirds of the time: every order is five of these.
 
-_LAYOUTS: dict[type, Layout] = {}
+    Its `__init__` takes what it took and writes the slots themselves. For plain defaults and no `__post_init__`.
+    """
+    write = _writers(cls)
+    lines = "".join(f"    write_{name}(self, {name})\n" for name in write)
+    made = _compiled(f"def __init__(self, {', '.join(write)}):\n{lines}", write)
+    made.__defaults__, made.__annotations__ = cls.__init__.__defaults__, cls.__init__.__annotations__
+    setattr(cls, "__init__", made)  # noqa: B010 - mypy knows that an assignment would not be sound
+    return cls
 
 
-def _layout(cls: type) -> Layout:
-    names = [x.name for x in fields(cls)]
-    writers = tuple(getattr(cls, name).__set__ for name in names)
-    _LAYOUTS[cls] = {name: i for i, name in enumerate(names)}, attrgetter(*names), writers
+Writers = Mapping[str, Callable[[Any, Any], None]]
+"""The writer of each slot, by field."""
+
+_LAYOUTS: dict[type, tuple[Callable[[Any], Any], Writers]] = {}
+"""What copies an object of a class, and its writers."""
+
+
+def _layout(cls: type) -> tuple[Callable[[Any], Any], Writers]:
+    write = _writers(cls)
+    lines = "".join(f"    write_{name}(made, obj.{name})\n" for name in write)
+    copy = _compiled(f"def copy(obj):\n    made = new(cls)\n{lines}    return made\n", write, cls)
+    _LAYOUTS[cls] = copy, write
     return _LAYOUTS[cls]
+
+
+def _writers(cls: type) -> Writers:
+    return {x.name: getattr(cls, x.name).__set__ for x in fields(cls)}
+
+
+def _compiled(code: str, write: Writers, cls: type | None = None) -> Any:
+    """The one function in `code`, which is a line for each slot: as `dataclass` itself makes its methods."""
+    known: dict[str, Any] = {f"write_{name}": writer for name, writer in write.items()}
+    made: dict[str, Any] = {}
+    exec(code, known | {"new": object.__new__, "cls": cls}, made)  # noqa: S102
+    return next(iter(made.values()))
 
 
 # ---------------------------------------------------------------- market
@@ -176,6 +199,7 @@ class Slot:
         return f"{self.kind.value}@{iso(self.time)}"
 
 
+@lean
 @dataclass(frozen=True, slots=True)
 class SlotOutcome:
     """How a slot ended: `done`, `skipped` or `failed`, with a reason code unless done."""
@@ -228,6 +252,7 @@ class Health(StrEnum):
     OFF = "off"
 
 
+@lean
 @dataclass(frozen=True, slots=True)
 class Order:
     """One leg of a plan. `id` derives from (slot, asset, leg): the same decision always has the same id.
@@ -247,6 +272,7 @@ class Order:
     stop: Decimal | None = None
 
 
+@lean
 @dataclass(frozen=True, slots=True)
 class Fill:
     """What a venue executed. price USD per unit, fee USD >= 0, quantity signed."""
@@ -260,6 +286,7 @@ class Fill:
     time: int
 
 
+@lean
 @dataclass(frozen=True, slots=True)
 class Intent:
     """An order and what is durably known of it."""
@@ -285,6 +312,7 @@ class Dropped:
 # ---------------------------------------------------------------- what we hold and remember
 
 
+@lean
 @dataclass(frozen=True, slots=True)
 class Holdings:
     """The venue's truth: cash USD, units per asset (no zero rows), ids of open orders."""
@@ -305,6 +333,7 @@ class Identity:
     window: str
 
 
+@lean
 @dataclass(frozen=True, slots=True)
 class Position:
     """What the venue cannot tell about a holding.
@@ -340,6 +369,7 @@ class Regime:
     streak: int = 0
 
 
+@lean
 @dataclass(frozen=True, slots=True)
 class OpenSlot:
     """A trading step that has durable intents and is not finished: resumed, never decided again."""
@@ -393,7 +423,7 @@ class Book:
 
     def units(self, assets: tuple[str, ...]) -> Array:
         """Units held per asset, (N,); 0 = none."""
-        out, (at, held) = np.zeros(len(assets)), self._held(assets)
+        out, (at, held) = np.zeros(len(assets)), _held(assets, self.holdings.units)
         out[at] = held
         return out
 
@@ -407,7 +437,7 @@ class Book:
 
     def valued(self, assets: tuple[str, ...], price: Array) -> tuple[float, Array]:
         """Equity in USD and share of it per asset, (N,). Raises ValueError when a held asset has no price."""
-        at, held = self._held(assets)
+        at, held = _held(assets, self.holdings.units)
         paid = price[at]
         equity = float(self.holdings.cash) + float(held @ paid)
         if not math.isfinite(equity) and not np.isfinite(paid).all():
@@ -417,11 +447,24 @@ class Book:
         weights[at] = held * paid / equity
         return equity, weights
 
-    def _held(self, assets: tuple[str, ...]) -> tuple[list[int], Array]:
-        """Positions of the assets that are held, ascending, and the units of each."""
-        place = places(assets)
-        rows = sorted([(place[a], float(units)) for a, units in self.holdings.units.items() if units and a in place])
-        return [i for i, _ in rows], np.array([units for _, units in rows])
+
+def _held(assets: tuple[str, ...], units: Mapping[str, Decimal]) -> tuple[IntArray, Array]:
+    """Positions of the assets that are held, ascending, and the units of each.
+
+    The last answer is kept: a venue shows the same mapping until it trades, and most slots trade nothing.
+    """
+    for of, shown, at, held in _LAST_HELD:
+        if of is assets and shown is units:
+            return at, held
+    place = places(assets)
+    rows = sorted([(place[a], float(quantity)) for a, quantity in units.items() if quantity and a in place])
+    at = np.array([i for i, _ in rows], dtype=np.int64)
+    held = np.array([quantity for _, quantity in rows])
+    _LAST_HELD[:] = [(assets, units, at, held)]
+    return at, held
+
+
+_LAST_HELD: list[tuple[tuple[str, ...], Mapping[str, Decimal], IntArray, Array]] = []
 
 
 # ---------------------------------------------------------------- opinions and plans

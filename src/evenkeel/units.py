@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import ROUND_DOWN, Decimal
+from functools import lru_cache
 
 HOUR_S = 3_600
 DAY_S = 86_400
@@ -63,7 +64,14 @@ def utc(text: str | int | datetime) -> int:
 
 def iso(time_s: int) -> str:
     """ISO time of UTC seconds, e.g. `2025-07-01T06:00:00Z`."""
-    return f"{datetime.fromtimestamp(time_s, UTC).isoformat(timespec='seconds')[:19]}Z"
+    day, second = divmod(int(time_s), DAY_S)
+    return f"{_date(day)}T{second // HOUR_S:02d}:{second % HOUR_S // 60:02d}:{second % 60:02d}Z"
+
+
+@lru_cache(maxsize=256)
+def _date(day: int) -> str:
+    """ISO date of a day counted from 1970."""
+    return datetime.fromtimestamp(day * DAY_S, UTC).date().isoformat()
 
 
 def floor_to(value: Decimal, decimals: int) -> Decimal:

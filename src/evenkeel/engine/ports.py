@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from evenkeel.types import Fill, Holdings, IntentStatus, Order, View
+from evenkeel.types import Fill, Holdings, IntentStatus, Order, View, lean
 
 
+@lean
 @dataclass(frozen=True, slots=True)
 class Found:
     """What a venue knows of an order of ours."""

@@ -11,9 +11,9 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from evenkeel.engine import step as steps
-from evenkeel.engine.ports import Broker, Found
+from evenkeel.engine.ports import Broker
 from evenkeel.errors import VenueError, VenueUnknownError
-from evenkeel.types import Intent, IntentStatus, Memory, Slot, TradingState
+from evenkeel.types import Intent, IntentStatus, Memory, OpenSlot, Slot, TradingState
 
 Commit = Callable[[Callable[[Memory], Memory]], Memory]
 Halted = Callable[[], bool]
@@ -50,13 +50,10 @@ def act(
     return memory
 
 
-def act_alone(slot: Slot, memory: Memory, broker: Broker, time: int) -> Memory:
-    """`act` for one who alone writes Memory and whom nobody can halt: the same checks, one change for all answers."""
-    step = steps.open_slot(memory, slot)
-    if step is None or not step.intents:
-        return memory
+def act_alone(step: OpenSlot, memory: Memory, broker: Broker, time: int) -> OpenSlot:
+    """`act` for one who alone writes Memory and whom nobody can halt: the same checks; -> the step, answered."""
     answers = [_send(intent, broker, _refusal(intent, memory, _never, time), time) for intent in step.intents]
-    return steps.answered(memory, slot, answers)
+    return OpenSlot(step.slot, step.as_of, step.plan, tuple(answers)) if answers else step
 
 
 def _never() -> bool:
@@ -71,32 +68,32 @@ def _resolve(intent: Intent, broker: Broker, time: int) -> Intent:
         return replace(intent, status=IntentStatus.UNKNOWN, note=str(error))
     if found is None:
         return replace(intent, status=IntentStatus.NOT_PLACED, note="venue never saw it")
-    return _answered(intent, found)
+    return Intent(intent.order, found.status, intent.attempts, "", found.fills)
 
 
 def _send(intent: Intent, broker: Broker, refusal: str, time: int) -> Intent:
     """The socket, unless the last check refused."""
     if refusal:
         return replace(intent, status=IntentStatus.NOT_PLACED, note=refusal)
-    attempt = Intent(intent.order, intent.status, intent.attempts + 1, intent.note, intent.fills)
+    attempts = intent.attempts + 1
     try:
-        return _answered(attempt, broker.send(intent.order, time))
+        found = broker.send(intent.order, time)
     except VenueError as error:
-        return replace(attempt, status=IntentStatus.REJECTED, note=str(error))
+        return replace(intent, status=IntentStatus.REJECTED, attempts=attempts, note=str(error))
     except VenueUnknownError as error:
-        return replace(attempt, status=IntentStatus.UNKNOWN, note=str(error))
+        return replace(intent, status=IntentStatus.UNKNOWN, attempts=attempts, note=str(error))
+    return Intent(intent.order, found.status, attempts, "", found.fills)
 
 
 def _refusal(intent: Intent, memory: Memory, halted: Halted, time: int) -> str:
     """Why a leg must not go out although it was planned: checked at the last line before the socket."""
     if halted() or memory.trading_state is TradingState.HALTED:
         return "TRADING_STATE_HALTED"
-    if intent.order.quantity > 0 and memory.trading_state is not TradingState.ACTIVE:
+    order = intent.order
+    if order.quantity <= 0:
+        return ""
+    if memory.trading_state is not TradingState.ACTIVE:
         return "TRADING_STATE_REDUCING"
-    if intent.order.quantity > 0 and memory.cooldowns.get(intent.order.asset, 0) > time:
+    if memory.cooldowns.get(order.asset, 0) > time:
         return "COOLDOWN"  # the other lane's stop fired since the plan
     return ""
-
-
-def _answered(intent: Intent, found: Found) -> Intent:
-    return Intent(intent.order, found.status, intent.attempts, "", found.fills)

@@ -6,7 +6,7 @@ orders.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
@@ -37,9 +37,10 @@ Decider = Callable[[View, Book, Brain, Rules, Slot], Plan]
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """Memory with the decision taken over and, if there is anything to send, an open slot with durable intents."""
+    """Memory with the decision taken over and an open slot with durable intents; `step` is that open slot."""
 
     memory: Memory
+    step: OpenSlot
     plan: Plan
     differences: tuple[Difference, ...]
 
@@ -72,10 +73,11 @@ def prepare(
     memory, differences = _reconciled(memory, view, holdings)
     book = Book(holdings, memory)
     plan = decider(view, book, brain, rules, slot)
-    intents = tuple(Intent(order) for order in plan.orders)
+    intents = tuple([Intent(order) for order in plan.orders])
     draft = rows.draft(plan, book, differences) if recorded else {"entry_atr": plan.carry.entry_atr, "tables": {}}
     step = OpenSlot(slot, plan.as_of, draft, intents)
-    return Prepared(accounts.apply_carry(memory, plan.carry, open_slots=(*memory.open_slots, step)), plan, differences)
+    memory = accounts.apply_carry(memory, plan.carry, open_slots=(*memory.open_slots, step))
+    return Prepared(memory, step, plan, differences)
 
 
 def _reconciled(memory: Memory, view: View, holdings: Holdings) -> tuple[Memory, tuple[Difference, ...]]:
@@ -98,32 +100,33 @@ def update(memory: Memory, slot: Slot, intent: Intent) -> Memory:
     return replace(memory, open_slots=tuple(changed(step) for step in memory.open_slots))
 
 
-def answered(memory: Memory, slot: Slot, intents: Sequence[Intent]) -> Memory:
-    """Memory with all intents of an open slot replaced at once: for one who alone writes Memory (back-tests)."""
-    steps = tuple(changed(step, intents=tuple(intents)) if step.slot == slot else step for step in memory.open_slots)
-    return changed(memory, open_slots=steps)
-
-
 def open_slot(memory: Memory, slot: Slot) -> OpenSlot | None:
     """The open step of a slot; None when it is not open."""
     return next((step for step in memory.open_slots if step.slot == slot), None)
 
 
-def finish(memory: Memory, slot: Slot, *, recorded: bool = True) -> Memory:
-    """Close an open slot: settle its fills, count it, and put its record into the outbox.
+def finish(memory: Memory, slot: Slot) -> Memory:
+    """Close an open slot as Memory knows it. Raises ValueError where it is not open, and as `close` does."""
+    step = open_slot(memory, slot)
+    if step is None:
+        raise ValueError(f"slot {slot.id} cannot be finished: it is not open")
+    return close(memory, step)
+
+
+def close(memory: Memory, step: OpenSlot, *, recorded: bool = True) -> Memory:
+    """Memory with an open slot settled by the answers in `step`, counted, and its record put into the outbox.
 
     Raises ValueError while an intent is unresolved: such a slot stays open until the venue has answered.
     """
-    step = open_slot(memory, slot)
-    if step is None or not all(intent.status.resolved for intent in step.intents):
-        raise ValueError(f"slot {slot.id} cannot be finished: it is not open, or an intent is unresolved")
+    slot = step.slot
+    if not all(intent.status.resolved for intent in step.intents):
+        raise ValueError(f"slot {slot.id} cannot be finished: an intent is unresolved")
     fills = [fill for intent in step.intents for fill in intent.fills]
     memory = accounts.settle(memory, fills, step.plan["entry_atr"]) if fills else memory
-    closed: dict[str, Any] = {"open_slots": tuple(s for s in memory.open_slots if s.slot != slot)}
+    closed: dict[str, Any] = {"open_slots": tuple([other for other in memory.open_slots if other.slot != slot])}
     if memory.flatten and not step.intents and not closed["open_slots"]:
         closed |= {"flatten": False, "trading_state": TradingState.HALTED}
-    orders = len(step.intents)
-    outcome = SlotOutcome(slot.id, slot.kind.value, slot.time, "done", as_of=step.as_of, orders=orders)
+    outcome = SlotOutcome(slot.id, slot.kind.value, slot.time, "done", "", step.as_of, len(step.intents))
     done = ended(memory, outcome, **closed)
     return _recorded(done, outcome, rows.completed(step, done)) if recorded else done
 

@@ -89,14 +89,15 @@ def settle(memory: Memory, fills: Iterable[Fill], entry_atr: Mapping[str, float]
     cash, fees, turnover = memory.cash, memory.fees, memory.turnover
     positions = dict(memory.positions)
     for fill in fills:
-        after = add_fill(positions.get(fill.asset), fill, entry_atr.get(fill.asset, NAN))
+        asset, fee, value = fill.asset, fill.fee, fill.quantity * fill.price
+        after = add_fill(positions.get(asset), fill, entry_atr.get(asset, NAN))
         if after is None:
-            positions.pop(fill.asset, None)
+            positions.pop(asset, None)
         else:
-            positions[fill.asset] = after
-        cash -= fill.quantity * fill.price + fill.fee
-        fees += fill.fee
-        turnover += abs(fill.quantity * fill.price)
+            positions[asset] = after
+        cash -= value + fee
+        fees += fee
+        turnover += abs(value)
     return changed(memory, cash=cash, fees=fees, turnover=turnover, positions=dict(sorted(positions.items())))
 
 
@@ -105,7 +106,11 @@ def agree(memory: Memory, holdings: Holdings) -> bool:
     positions, units = memory.positions, holdings.units
     if memory.cash is None or memory.cash != holdings.cash or len(positions) != len(units):
         return False
-    return all(asset in positions and positions[asset].units == quantity for asset, quantity in units.items())
+    for asset, quantity in units.items():
+        position = positions.get(asset)
+        if position is None or position.units != quantity:
+            return False
+    return True
 
 
 def reconcile(

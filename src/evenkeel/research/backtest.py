@@ -65,10 +65,9 @@ def _slot(
         result.memory = step.end(memory, slot, "skipped", reason, view.as_of, recorded=False)
         return None
     ready = step.prepare(memory, slot, view, broker.holdings(slot.time), brain, rules, decider, recorded=False)
-    memory = protocol.act_alone(slot, ready.memory, broker, slot.time)
-    acted = step.open_slot(memory, slot)
-    if acted is not None and acted.intents:
+    acted = protocol.act_alone(ready.step, ready.memory, broker, slot.time)
+    if acted.intents:
         result.sent.append((slot, acted.intents))
-    result.memory = step.finish(memory, slot, recorded=False)
+    result.memory = step.close(ready.memory, acted, recorded=False)
     result.equity.append((slot.time, ready.plan.equity))
     return ready.plan

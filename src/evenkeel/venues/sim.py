@@ -115,7 +115,7 @@ class PaperVenue:
             notional = abs(order.quantity) * price
             if notional <= pair.min_notional:
                 raise VenueError(f"{order.asset}: notional {plain(notional)} USD is not above {pair.min_notional}")
-        fee = (notional * self._fee).quantize(CENT, rounding=ROUND_CEILING)
+        fee = (notional * self._fee).quantize(CENT, ROUND_CEILING)
         return Fill(f"{order.id}-1", order.id, order.asset, order.quantity, price, fee, time)
 
     def _book(self, order: Order, fill: Fill) -> Fill:

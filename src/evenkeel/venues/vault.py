@@ -19,6 +19,7 @@ from evenkeel.types import Fill
 from evenkeel.units import plain
 
 CASH = "USD"
+NONE = Decimal(0)
 
 _SCHEMA = """
 create table if not exists balances (asset text primary key, quantity text not null);
@@ -77,12 +78,12 @@ class MemoryVault:
     def units(self) -> Mapping[str, Decimal]:
         """Units by asset; the same object until they change."""
         if self._shown is None:
-            self._shown = {asset: quantity for asset, quantity in sorted(self._balances.items()) if quantity}
+            self._shown = dict(sorted(self._balances.items()))
         return self._shown
 
     def balance(self, asset: str) -> Decimal:
         """Quantity of one asset or of USD."""
-        return self._cash if asset == CASH else self._balances.get(asset, Decimal(0))
+        return self._cash if asset == CASH else self._balances.get(asset, NONE)
 
     def find(self, order_id: str) -> Fill | None:
         """The fill of an order."""
@@ -96,15 +97,20 @@ class MemoryVault:
         """Note the fill and the balances after it."""
         own = fill if fill.order_id == order_id else replace(fill, id=f"{order_id}-1", order_id=order_id)
         self._orders[order_id] = own
-        self._cash, self._balances[fill.asset], self._shown = cash, units, None
+        self._cash = cash
+        self.put(fill.asset, units)
         return own
 
     def put(self, asset: str, quantity: Decimal) -> None:
         """Set one balance."""
         if asset == CASH:
             self._cash = quantity
+            return
+        self._shown = None
+        if quantity:
+            self._balances[asset] = quantity
         else:
-            self._balances[asset], self._shown = quantity, None
+            self._balances.pop(asset, None)
 
     def close(self) -> None:
         """Nothing to give back."""
@@ -136,7 +142,7 @@ class FileVault:
         """Quantity of one asset or of USD."""
         with _answering():
             row = self.db.execute("select quantity from balances where asset = ?", (asset,)).fetchone()
-        return Decimal(row[0]) if row else Decimal(0)
+        return Decimal(row[0]) if row else NONE
 
     def find(self, order_id: str) -> Fill | None:
         """The fill of an order."""
