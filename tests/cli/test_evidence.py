@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -108,6 +109,18 @@ def test_a_planted_leak_ends_with_4(candles: Path, tmp_path: Path, run: Any) -> 
     assert "planted lead" in told.err
     assert "Traceback" not in told.err
     assert "FAILED" in told.out
+
+
+def test_a_machine_without_the_extra_is_told_at_once(
+    candles: Path, tmp_path: Path, run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "lightgbm", None)
+
+    told = run(tmp_path, "honesty", "--data", str(candles), *QUICK)
+
+    assert told.code == 3
+    assert told.err.splitlines()[-1].endswith("LightGBM is not installed: python -m pip install 'evenkeel[train]'")
+    assert "Traceback" not in told.err
 
 
 def test_too_few_candles_are_one_sentence(tmp_path: Path, run: Any) -> None:

@@ -155,9 +155,9 @@ def test_a_second_file_that_cannot_be_used_is_told_before_the_search(run, files,
 
 
 def test_a_machine_without_the_extra_is_told_what_to_install(run, files, tmp_path, monkeypatch):
-    """Optuna, joblib, Ray: the program came without them."""
+    """LightGBM, Optuna, joblib, Ray: the program came without them."""
     words = ("train", "alpha", "--data", str(files["early"]), *QUICK, "--no-tracking")
-    for module, more in (("optuna", ()), ("joblib", ()), ("ray", ("--backend", "ray"))):
+    for module, more in (("lightgbm", ()), ("optuna", ()), ("joblib", ()), ("ray", ("--backend", "ray"))):
         with monkeypatch.context() as patch:
             patch.setitem(sys.modules, module, None)
             done = run(tmp_path, *words, *more)
@@ -306,6 +306,19 @@ def test_bars_before_the_holdout_need_no_leave(run, files, tmp_path):
     assert done.json["to"] == "2025-07-01T00:00:00Z"
     assert (done.json["data"]["held_out"], done.json["data"]["held_out_used"]) == (720, 0)
     assert not (tmp_path / "models" / "holdout.log").exists()
+
+
+def test_judging_and_promoting_need_no_lightgbm(run, trained, files, tmp_path, monkeypatch):
+    """A base installation: what was fitted elsewhere is verified, promoted and judged, to the same figures."""
+    home = shutil.copytree(trained[0], tmp_path / "home")
+    words = ("evaluate", "alpha", "--version", "v1", "--data", str(files["hours"]), "--holdout", "--json")
+    complete = run(home, *words).json
+    monkeypatch.setitem(sys.modules, "lightgbm", None)
+
+    assert run(home, "models", "verify").code == 0
+    assert run(home, "models", "promote", "alpha", "v1").code == 0
+    assert run(home, "models", "ls", "--json").code == 0
+    assert run(home, *words).json == complete
 
 
 def test_evaluating_nothing_says_what_to_do(run, trained, files, tmp_path):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 
 from cli.fitted import candles
@@ -65,3 +67,14 @@ def test_too_little_history_is_one_sentence(run, hours, tmp_path):
     assert done.code == 3
     assert "too little history for 50 folds" in done.err
     assert "Traceback" not in done.err
+
+
+def test_a_machine_without_the_extra_is_told_before_the_walk(run, hours, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "lightgbm", None)
+
+    done = run(tmp_path, "walkforward", "--data", str(hours), "--folds", "2")
+
+    assert done.code == 3
+    assert done.err.splitlines()[-1].endswith("LightGBM is not installed: python -m pip install 'evenkeel[train]'")
+    assert "Traceback" not in done.err
+    assert entered(tmp_path) == []

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from e2e.program import COINS, SMALL, assert_refused, document, evenkeel, state
+from e2e.program import COINS, SMALL, assert_refused, document, environment, evenkeel, state
 from evenkeel import artifacts
 from evenkeel.config import load, load_universe
 from evenkeel.journal import recent
@@ -19,6 +21,7 @@ from evenkeel.units import DAY_S, utc
 
 ROOT = Path(__file__).resolve().parents[2]
 RUN = ("run", *SMALL, "--json")
+TRAINING = ("alembic", "gymnasium", "joblib", "lightgbm", "mlflow", "optuna", "scipy", "shap", "sklearn", "torch")
 
 
 @pytest.fixture(scope="module")
@@ -77,6 +80,27 @@ def test_a_promoted_model_decides_and_is_named_in_state_and_journal(own: Path) -
     assert tested["orders_sha256"] == with_model["orders_sha256"]
     off = document(evenkeel(own, "backtest", *SMALL, "--set", "opinions.alpha=false", "--json"))
     assert off["orders_sha256"] != with_model["orders_sha256"]
+
+
+def test_a_base_installation_serves_the_model(own: Path) -> None:
+    """Nothing of the extra `train` is there: run and back-test give the orders of a full installation."""
+    full = document(evenkeel(own, "backtest", *SMALL, "--json"))
+
+    for words in (("backtest", *SMALL, "--json"), RUN):
+        assert document(_base(own, *words))["orders_sha256"] == full["orders_sha256"]
+    assert _base(own, "models", "verify").returncode == 0
+
+
+def _base(home: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """Run a command where no training library can be imported."""
+    code = (
+        f"import sys; sys.modules.update(dict.fromkeys({TRAINING!r})); sys.argv = ['evenkeel', *{words!r}]\n"
+        "from evenkeel.cli import main; main()"
+    )
+    return subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=300, cwd=ROOT, check=False,
+        env=environment(EVENKEEL_HOME=str(home)),
+    )  # fmt: skip
 
 
 def test_a_model_that_is_gone_is_missing_and_the_run_goes_on_without(own: Path) -> None:
