@@ -75,7 +75,7 @@ class Market:
         return View(
             time=at, as_of=at, origin=0, since=since, seen=at, assets=self.assets, price=self.close[self.row(at)],
             age=self.calm, fault=self.calm, low=empty, high=empty, vol=empty, atr=empty, liquidity=empty,
-            ready=self.calm == 0, regime=empty, opinions=(), expected=empty, score=empty, heard=False, moves=empty, variance=empty, feature_names=(),
+            ready=self.calm == 0, regime=empty, opinions=(), expected=empty, score=empty, heard=False, expected=empty, score=empty, heard=False, moves=empty, variance=empty, feature_names=(),
             features=empty, market_names=(), market=empty, wanted=empty,
         )  # fmt: skip
 

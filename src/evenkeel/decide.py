@@ -22,6 +22,7 @@ from evenkeel.portfolio.overlay import Facts, OverlaySettings
 from evenkeel.signals import blend, opinions, regime
 from evenkeel.signals.blend import OpinionSettings
 from evenkeel.signals.regime import RegimeSettings
+from evenkeel.signals.view import unknown
 from evenkeel.types import (
     Array,
     Book,
@@ -30,6 +31,7 @@ from evenkeel.types import (
     Carry,
     DayMark,
     Dropped,
+    Health,
     IntArray,
     Memory,
     Order,
@@ -111,11 +113,13 @@ def unavailable(view: View, rules: Rules) -> str:
 def decide(view: View, book: Book, brain: Brain, rules: Rules, slot: Slot) -> Plan:
     """Everything decided in one slot. Raises ValueError only for what would be a bug (no price for a holding)."""
     equity, held = book.valued(view.assets, view.price)
-    said = (*view.opinions, opinions.policy(brain, view, wanted=rules.opinions.policy))
-    lost = blend.lost(said)
+    policy = opinions.policy(brain, view, wanted=rules.opinions.policy)
+    said, expected, score = (*view.opinions, policy), view.expected, view.score
+    if policy.health is Health.OK:
+        expected, score = blend.blend(said, view.vol, view.regime, rules.opinions)
+    lost = not view.heard and blend.lost(said)
     label = _label(view, book, rules, slot)
     marks = _marks(book.memory, rules.overlay, slot, equity)
-    expected, score = blend.blend(said, view.vol, view.regime, rules.opinions)
     if _calm(view, book.memory, rules, slot, marks):
         answer = Answer(held, held, held)
     else:
@@ -233,7 +237,7 @@ def _allocate(view: View, facts: Facts, label: str, rules: Rules, score: Array) 
 def _facts(
     view: View, book: Book, rules: Rules, slot: Slot, equity: float, held: Array, marks: Marks, *, lost: bool
 ) -> Facts:
-    memory, n = book.memory, len(held)
+    memory = book.memory
     touched = _fresh(view, memory) and _touched(view, memory, rules.overlay)
     marked = touched or slot.kind is SlotKind.REBALANCE
     basis, opened, high, stop = _marked(view.assets, memory.positions if marked else {}, slot.time)
@@ -267,10 +271,14 @@ def _facts(
     )
 
 
-def _marked(assets: tuple[str, ...], positions: Mapping[str, Position], now: int) -> tuple[Array, IntArray, Array, Array]:
+def _marked(
+    assets: tuple[str, ...], positions: Mapping[str, Position], now: int
+) -> tuple[Array, IntArray, Array, Array]:
     """Basis USD, opening UTC s, highest price and entry stop USD of positions, (N,) each; NaN and `now` of the rest."""
-    basis, high, stop = np.full((3, len(assets)), NAN)
     opened = np.full(len(assets), now, dtype=np.int64)
+    if not positions:
+        return (nobody := unknown(len(assets))), opened, nobody, nobody
+    basis, high, stop = np.full((3, len(assets)), NAN)
     place = places(assets)
     for asset, position in positions.items():
         if asset in place:
@@ -332,9 +340,9 @@ def _wanted(
     base: Array,
     expected: Array,
 ) -> orders.Wanted:
-    index = places(view.assets)
+    index, stuck = places(view.assets), facts.frozen.nonzero()[0].tolist()
     busy = {intent.order.asset: "PAIR_BUSY" for step in book.memory.open_slots for intent in step.intents}
-    frozen = {view.assets[i]: "PAIR_FROZEN" for i in np.flatnonzero(facts.frozen).tolist()}
+    frozen = {view.assets[i]: "PAIR_FROZEN" for i in stuck}
     return orders.Wanted(
         assets=view.assets,
         target=target,
@@ -384,13 +392,13 @@ def _carry(
 
 def _highs(view: View, memory: Memory) -> dict[str, float]:
     """Highest price of each position after this evidence: raised only now, after the triggers were tested."""
-    if not memory.positions or not _fresh(view, memory) or not np.isfinite(view.low).any():
+    if not (memory.positions and _fresh(view, memory) and np.count_nonzero(np.isfinite(view.low))):
         return {}
     place, high = places(view.assets), view.high.tolist()
     raised = [
         (place[asset], asset)
         for asset, position in memory.positions.items()
-        if asset in place and math.isfinite(high[place[asset]]) and not high[place[asset]] <= position.high
+        if asset in place and not high[place[asset]] <= position.high and math.isfinite(high[place[asset]])
     ]
     return {asset: high[i] for i, asset in sorted(raised)}
 

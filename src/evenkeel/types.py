@@ -512,9 +512,10 @@ class View:
     low, high  (N,) range of believed prices after `since`; NaN = nothing new
     vol        (N,) annualised · atr (N,) fraction of price · liquidity (N,) USD a day; NaN = unknown
     ready      (N,) listed long enough to be opened · regime (6,) probabilities, see signals.regime
+    expected, score  (N,) what the opinions come to, see signals.blend · heard  whether any of them says something
     wanted     (N,) weights that a strategy wants, for `allocate.method: direct`; NaN = no wish
     moves      (H, N) hourly log returns of 30 days, oldest first, 0 where unknown, for the portfolio's volatility
-    variance   (N,) annualised mean square of those that are known; NaN = none
+    variance   (N,) annualised mean square of those that are known; vol^2 where none is, 0 without either
     features   (N, F) and market (G,), named
     """
 
@@ -535,6 +536,9 @@ class View:
     ready: BoolArray
     regime: Array
     opinions: tuple[Opinion, ...]
+    expected: Array
+    score: Array
+    heard: bool
     wanted: Array
     moves: Array
     variance: Array

@@ -80,7 +80,8 @@ def decided(at, lost_since):
     """A rebalance of an all-cash book while no opinion can be had and none stands in."""
     settings = replace(world.RULES.opinions, rule=False)
     view = world.view(at)
-    view = replace(view, opinions=tuple(replace(o, health=Health.MISSING) for o in view.opinions))
+    silent, nothing = tuple(replace(o, health=Health.MISSING) for o in view.opinions), np.zeros(len(view.assets))
+    view = replace(view, opinions=silent, expected=nothing, score=nothing, heard=False)
     memory = world.memory(cash=world.Decimal(100_000), opinions_lost=lost_since)
     book = Book(Holdings(at, world.Decimal(100_000), {}), memory)
     return decide(view, book, Brain(), replace(world.RULES, opinions=settings), Slot(SlotKind.REBALANCE, at))

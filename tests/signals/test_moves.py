@@ -5,7 +5,7 @@ import pytest
 import world
 
 from evenkeel.market.panel import panel as make_panel
-from evenkeel.signals.view import COVARIANCE_H, compute
+from evenkeel.signals.view import COVARIANCE_H, _own, compute
 from evenkeel.types import Brain
 
 
@@ -29,3 +29,9 @@ def test_moves_and_variance_equal_those_of_hourly_prices(bar_s):
         assert world.same_bits(np.ascontiguousarray(view.moves), np.where(known, steps, 0.0))
         expected = np.nanmean(np.where(known, steps, np.nan) ** 2, axis=0) * 365.25 * 24
         np.testing.assert_allclose(view.variance, expected, rtol=1e-12)
+
+
+def test_an_asset_without_moves_has_the_variance_of_its_volatility_or_none():
+    own = _own(np.array([[0.5, np.nan, np.nan]]), np.array([[0.9, 0.8, np.nan]]))
+
+    np.testing.assert_array_equal(own, [[0.5, 0.8**2, 0.0]])

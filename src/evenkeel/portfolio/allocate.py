@@ -103,26 +103,24 @@ def choose(
 
 
 def ranking(score: Array, liquidity: Array, assets: tuple[str, ...], eligible: BoolArray) -> list[int]:
-    """Positions of the eligible (N,), from the best score to the worst; the more liquid, then the symbol, breaks ties."""
+    """Positions of the eligible (N,), best score first; the more liquid, then the symbol, breaks ties."""
     at = eligible.nonzero()[0]
     merit = score[at]
-    merit = np.where(np.isfinite(merit), merit, 0.0)
-    order = np.argsort(-merit)
-    falling = merit[order]
-    if np.count_nonzero(falling[1:] == falling[:-1]):
+    merit = -np.where(np.isfinite(merit), merit, 0.0)
+    order = merit.argsort()
+    rising = merit[order]
+    if np.count_nonzero(rising[1:] == rising[:-1]):
         depth = liquidity[at]
-        order = np.lexsort((_alphabet(assets)[at], -np.where(np.isfinite(depth), depth, 0.0), -merit))
+        order = np.lexsort((_alphabet(assets)[at], -np.where(np.isfinite(depth), depth, 0.0), merit))
     ranked: list[int] = at[order].tolist()
     return ranked
 
 
 def _best(ranked: list[int], held: list[bool], k: int, margin: int) -> list[int]:
     """Of positions in their order: the held among the first k + margin, and the first others up to k."""
-    stay = [i for i in ranked[: k + margin] if held[i]]
-    if len(stay) >= k:
-        return stay
-    known = set(stay)
-    return stay + [i for i in ranked if i not in known][: k - len(stay)]
+    near = ranked[: k + margin]
+    stay = [i for i in near if held[i]]
+    return stay + [i for i in near if not held[i]][: k - len(stay)] if len(stay) < k else stay
 
 
 @lru_cache(maxsize=64)
@@ -150,46 +148,44 @@ def water_fill(budget: float, a: Array, cap: Array, sleeve: BoolArray, sleeve_ca
     w = B a / sum a; whoever exceeds its cap is set to it and the rest is spread over the others, until nobody exceeds.
     If the sleeve then exceeds its own cap its members are filled alone up to it, and the others with what remains.
     """
-    if budget <= 0:
-        return np.zeros(len(a))
     wanted, caps, inside = a.tolist(), cap.tolist(), sleeve.tolist()  # few are wanted: lists are quicker than arrays
-    if not _surely_over(budget, wanted, caps, inside, sleeve_cap):
-        w = _fill(budget, wanted, caps)
-        if fsum([x for x, small in zip(w, inside, strict=True) if small]) <= sleeve_cap:
+    w, small = [0.0] * len(wanted), [i for i, own in enumerate(inside) if own]
+    if not _surely_over(budget, wanted, caps, small, sleeve_cap):
+        _fill(w, list(range(len(w))), budget, wanted, caps)
+        if fsum([w[i] for i in small]) <= sleeve_cap:
             return np.array(w)
-    small = _fill(sleeve_cap, [x if own else 0.0 for x, own in zip(wanted, inside, strict=True)], caps)
-    large = _fill(budget - fsum(small), [0.0 if own else x for x, own in zip(wanted, inside, strict=True)], caps)
-    return np.array([x + y for x, y in zip(small, large, strict=True)])
+    _fill(w, small, sleeve_cap, wanted, caps)
+    large = [i for i, own in enumerate(inside) if not own]
+    _fill(w, large, budget - fsum([w[i] for i in small]), wanted, caps)
+    return np.array(w)
 
 
-def _surely_over(budget: float, a: list[float], cap: list[float], inside: list[bool], sleeve_cap: float) -> bool:
-    """Whether the sleeve exceeds its cap at the first spreading already: the next ones only add to it."""
+def _surely_over(budget: float, a: list[float], cap: list[float], sleeve: list[int], sleeve_cap: float) -> bool:
+    """Whether the sleeve exceeds its cap at the first spreading already: later ones only add to its members."""
     total = fsum(a)
-    if total <= 0:
+    if budget <= 0 or total <= 0:
         return False
     share = budget / total
-    first = [min(share * x, most) for x, most, own in zip(a, cap, inside, strict=True) if own]
-    return fsum(first) > sleeve_cap * (1.0 + 1e-9)
+    return fsum([min(share * a[i], cap[i]) for i in sleeve]) > sleeve_cap * (1.0 + 1e-9)
 
 
-def _fill(budget: float, a: list[float], cap: list[float]) -> list[float]:
-    w = [0.0] * len(a)
-    free = [i for i, x in enumerate(a) if x > 0]
+def _fill(w: list[float], free: list[int], budget: float, a: list[float], cap: list[float]) -> None:
+    """Set the weights at positions `free` to their shares of the budget."""
     left = budget
-    while left > 0 and free:
-        total = fsum([a[i] for i in free])
-        share = [left * a[i] / total for i in free]
-        over = [x >= cap[i] for i, x in zip(free, share, strict=True)]
-        if True not in over:
-            for i, x in zip(free, share, strict=True):
-                w[i] = x
-            return w
-        for i, full in zip(free, over, strict=True):
-            if full:
-                w[i] = cap[i]
-        free = [i for i, full in zip(free, over, strict=True) if not full]
-        left = budget - fsum(w)
-    return w
+    full: list[float] = []
+    while left > 0 and (total := fsum([a[i] for i in free])) > 0:
+        for i in free:
+            w[i] = left * a[i] / total
+        over = [i for i in free if w[i] >= cap[i]]
+        if not over:
+            return
+        for i in over:
+            w[i] = cap[i]
+        full += [cap[i] for i in over]
+        free = [i for i in free if i not in over]
+        left = budget - fsum(full)
+    for i in free:
+        w[i] = 0.0
 
 
 @dataclass(frozen=True, slots=True)

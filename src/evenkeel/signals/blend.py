@@ -116,7 +116,12 @@ def blend(opinions: Sequence[Opinion], vol: Array, regime: Array, settings: Opin
     return score * np.where(known, day_vol(vol), 0.0), score
 
 
+def speaks(opinion: Opinion) -> bool:
+    """Whether it is well and says something of some asset."""
+    return opinion.health is Health.OK and bool(np.isfinite(opinion.x).any())
+
+
 def lost(opinions: Sequence[Opinion]) -> bool:
     """True when opinions are configured and every one of them failed."""
-    wanted = [o for o in opinions if o.health is not Health.OFF]
-    return bool(wanted) and not any(o.health is Health.OK and np.isfinite(o.x).any() for o in wanted)
+    wanted = [opinion for opinion in opinions if opinion.health is not Health.OFF]
+    return bool(wanted) and not any(speaks(opinion) for opinion in wanted)

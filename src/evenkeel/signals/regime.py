@@ -60,9 +60,11 @@ def step(regime: Regime, row: Array, time: int, settings: RegimeSettings) -> Reg
 
     row  (6,) probabilities; uniform where the market is unknown
     """
-    leader = LABELS[int(np.argmax(row[:3]))]
-    if row[LABELS.index(regime.label)] == row[:3].max():
-        return replace(regime, challenger="", streak=0)
+    likely = dict(zip(LABELS, row.tolist(), strict=False))
+    most = max(likely.values())
+    if likely[regime.label] == most:
+        return replace(regime, challenger="", streak=0) if regime.challenger or regime.streak else regime
+    leader = next(label for label in LABELS if likely[label] == most)
     streak = regime.streak + 1 if leader == regime.challenger else 1
     if streak >= settings.dwell:
         return Regime(label=leader, since=time)

@@ -6,7 +6,7 @@ rows at once and the service may compute them anew each pass, and both see the s
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 import numpy as np
@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 
 from evenkeel.market import features, quality
 from evenkeel.market.kernels import fold, lag, window_sum
-from evenkeel.signals import alpha, opinions, regime, strategies
+from evenkeel.signals import alpha, blend, opinions, regime, strategies
 from evenkeel.signals import rule as rules
 from evenkeel.signals.blend import PRIOR_STRENGTH, OpinionSettings
-from evenkeel.types import Array, BoolArray, Brain, Health, IntArray, Opinion, Panel, View, frozen
+from evenkeel.types import Array, BoolArray, Brain, Health, IntArray, Opinion, Panel, View, changed, frozen
 from evenkeel.units import DAY_S, HOUR_S, YEAR_S
 
 COVARIANCE_H = 720
@@ -42,7 +42,7 @@ class Signals:
     price, age, low, high (T, N) · fault (T, N) int8 · ready (R, N) · vol, atr, liquidity, rule (R, N)
     alpha (R, N), None where no model is there and wanted · regime (R, 6) · features as computed by market.features
     logs (T, N) log of `price` · moves (T, N) its change in an hour, 0 = unknown · variance (R, N) as in `View`
-    score, wanted (R, N) of a strategy that has one, else None
+    score, wanted (R, N) of a strategy that has one, else None · shown  the row last asked for, by its index
     """
 
     panel: Panel
@@ -67,6 +67,7 @@ class Signals:
     features: features.Features
     settings: SignalSettings
     brain: Brain
+    shown: dict[int, View] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def row(self, time: int) -> int:
         """Index of the newest row closed at or before `time`; -1 if there is none."""
@@ -81,27 +82,37 @@ class Signals:
         t = self.row(time)
         if t < self.first:
             raise IndexError(f"no signals for {time}: computed from {int(self.panel.time[self.first])} on")
-        i, closed = t - self.first, int(self.panel.time[t])
+        row = self.shown.get(t) or self._show(t)
         low, high = self._range(t, since)
-        hour = HOUR_S // self.panel.bar_s
-        return View(
-            time=time,
+        seen = changed(row, time=time, since=since, low=low, high=high)
+        return seen if time == row.as_of else self._later(seen, t)
+
+    def _show(self, t: int) -> View:
+        """The view of row t at its close; kept, because several slots see one row."""
+        i, closed, hour = t - self.first, int(self.panel.time[t]), HOUR_S // self.panel.bar_s
+        said = self._opinions(i, closed)
+        expected, score = blend.blend(said, self.vol[i], self.regime[i], self.settings.opinions)
+        view = View(
+            time=closed,
             as_of=closed,
             origin=int(self.panel.time[0]) - self.panel.bar_s,
-            since=since,
+            since=0,
             seen=closed,
             assets=self.panel.assets,
             price=self.price[t],
-            age=self.age[t] + (time - closed),
-            fault=self._fault(t, time - closed),
-            low=low,
-            high=high,
+            age=self.age[t],
+            fault=self.fault[t],
+            low=self.low[t],
+            high=self.high[t],
             vol=self.vol[i],
             atr=self.atr[i],
             liquidity=self.liquidity[i],
             ready=self.ready[i],
             regime=self.regime[i],
-            opinions=self._opinions(i, time),
+            opinions=said,
+            expected=frozen(expected),
+            score=frozen(score),
+            heard=any(blend.speaks(opinion) for opinion in said),
             wanted=unknown(len(self.panel.assets)) if self.wanted is None else self.wanted[i],
             moves=self.moves[t % hour + max(hour, t - t % hour - (COVARIANCE_H - 1) * hour) : t + 1 : hour],
             variance=self.variance[i],
@@ -110,6 +121,21 @@ class Signals:
             market_names=self.features.market_names,
             market=self.features.market[i],
         )
+        self.shown.clear()
+        self.shown[t] = view
+        return view
+
+    def _later(self, view: View, t: int) -> View:
+        """A view of row t whose time is past the close: prices are older, and a model may have expired meanwhile."""
+        late = view.time - view.as_of
+        older = changed(view, age=view.age + late, fault=self._fault(t, late))
+        i = t - self.first
+        if _told(self._alpha(i, view.time)) == _told(view.opinions[0]):
+            return older
+        said = self._opinions(i, view.time)
+        expected, score = blend.blend(said, view.vol, view.regime, self.settings.opinions)
+        heard = any(blend.speaks(opinion) for opinion in said)
+        return changed(older, opinions=said, expected=expected, score=score, heard=heard)
 
     def _fault(self, t: int, late: int) -> NDArray[np.int8]:
         """Verdicts (N,) of a row that is `late` s old: what was fine is stale once it is older than the limit."""
@@ -148,6 +174,11 @@ class Signals:
         if self.alpha is None:
             return opinions.absent("alpha", size, wanted=wanted.alpha, why=self.brain.without.get("alpha", ""))
         return alpha.opinion(self.brain.alpha, self.alpha[i], time, self.panel.bar_s, in_sample=wanted.alpha_in_sample)
+
+
+def _told(opinion: Opinion) -> tuple[Health, float, str, str]:
+    """What of an opinion may change while its row stands."""
+    return opinion.health, opinion.strength, opinion.version, opinion.reason
 
 
 @lru_cache(maxsize=8)
