@@ -9,16 +9,26 @@ action a in [-1, 1] means: hold clip(share + a, 0, 1), and less than DEAD is not
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+import orjson
 from numpy.typing import NDArray
 
+from evenkeel import artifacts
+from evenkeel.errors import ArtifactError
+from evenkeel.market import features
 from evenkeel.market.features import FEATURES, MARKET_FEATURES
-from evenkeel.types import Array, BoolArray
-from evenkeel.units import HOUR_S
+from evenkeel.signals.blend import strength
+from evenkeel.types import Array, BoolArray, Health, Opinion, View
+from evenkeel.units import DAY_S, HOUR_S, iso
 
 KIND = "policy"
+GOLDEN = "golden.json"
+GOLDEN_TOLERANCE = 1e-5
 DEAD = 0.1
 """An action nearer to 0 holds."""
 
@@ -37,7 +47,8 @@ OWN: tuple[tuple[str, str, str], ...] = (
 )
 """What an actor knows of its own slot: name, unit and range, meaning."""
 
-MARKET: tuple[str, ...] = tuple(x.name for x in FEATURES) + tuple(x.name for x in MARKET_FEATURES) + REGIMES
+FEATURE_NAMES: tuple[str, ...] = tuple(x.name for x in FEATURES) + tuple(x.name for x in MARKET_FEATURES)
+MARKET: tuple[str, ...] = FEATURE_NAMES + REGIMES
 NAMES: tuple[str, ...] = MARKET + tuple(name for name, _, _ in OWN)
 """Everything that is observed, in this order."""
 
@@ -105,6 +116,16 @@ def wanted(share: Array, action: Array) -> Array:
 
 # ---------------------------------------------------------------- the network
 
+MOVES = np.array([1.0, -1.0, 0.0])
+"""BUY, SELL and HOLD as actions."""
+
+GENERAL = "general"
+DIRECTIONS = ("trend", "chop", "down")
+"""The regimes that an actor may be fine-tuned for; the general one speaks for the others."""
+
+SATURATED = 5.0
+"""A continuous actor that answers beyond this was shown what it never learned from: it is not believed."""
+
 
 @dataclass(frozen=True, slots=True)
 class Actor:
@@ -120,21 +141,37 @@ class Actor:
         """Whether it chooses among three."""
         return len(self.layers[-1][1]) > 1
 
-    def act(self, inputs: Inputs, allowed: BoolArray) -> Array:
-        """(B,) actions in [-1, 1]. inputs (B, len(NAMES)), allowed (B, 3) which of BUY, SELL, HOLD may be chosen."""
-        x = inputs
+    def merits(self, seen: Inputs) -> NDArray[np.float32]:
+        """(B, 1 or 3) the last layer's output. seen (B, len(NAMES))."""
+        x = seen
         for number, (weight, bias) in enumerate(self.layers):
-            x = x @ weight.T + bias
-            if number < len(self.layers) - 1:
-                x = np.tanh(x)
-        if self.discrete:
-            chosen: Array = MOVES[np.argmax(np.where(allowed, x, -np.inf), axis=1)]
-            return chosen
-        return np.clip(x[:, 0], -1.0, 1.0).astype(np.float64)
+            x = (np.tanh(x) if number else x) @ weight.T + bias
+        return x
+
+    def act(self, seen: Inputs, allowed: BoolArray) -> Array:
+        """(B,) actions in [-1, 1]; allowed (B, 3) says which of BUY, SELL and HOLD may be chosen."""
+        return routed([self.merits(seen)], np.ones(1), allowed)
 
 
-MOVES = np.array([1.0, -1.0, 0.0])
-"""BUY, SELL and HOLD as actions."""
+def routed(merits: Sequence[NDArray[np.float32]], part: Array, allowed: BoolArray) -> Array:
+    """(B,) one action of several actors: continuous ones are averaged, discrete ones vote with their probabilities.
+
+    merits  (B, 1 or 3) of each · part  (len(merits),) what each counts, summing to 1. NaN where one is beyond belief.
+    """
+    if merits[0].shape[1] == 1:
+        said = np.stack([x[:, 0].astype(np.float64) for x in merits])
+        action = part @ np.clip(said, -1.0, 1.0)
+        return np.where((np.abs(said) < SATURATED).all(axis=0), action, np.nan)
+    likely = sum(share * _softmax(np.where(allowed, x, -np.inf)) for share, x in zip(part, merits, strict=True))
+    chosen: Array = MOVES[np.argmax(likely, axis=1)]
+    return np.where(np.isfinite(likely).all(axis=1), chosen, np.nan)
+
+
+def _softmax(x: Array) -> Array:
+    with np.errstate(invalid="ignore"):
+        e = np.exp(x - x.max(axis=1, keepdims=True))
+    shares: Array = e / e.sum(axis=1, keepdims=True)
+    return shares
 
 
 def permitted(share: Array, *, can_buy: BoolArray, can_sell: BoolArray) -> BoolArray:
@@ -146,3 +183,149 @@ def permitted(share: Array, *, can_buy: BoolArray, can_sell: BoolArray) -> BoolA
 def inputs(market: Inputs, own: Inputs) -> Inputs:
     """(B, len(NAMES)) both parts side by side."""
     return np.concatenate([market, own], axis=1)
+
+
+# ---------------------------------------------------------------- a served model
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyModel:
+    """A loaded bundle.
+
+    actors     by name: `general`, and those of DIRECTIONS that were fine-tuned and kept
+    train_end  UTC s of the last bar that was learned from · expires UTC s, after which its weight decays over 24 h
+    strength   expected 24 h return per unit of action and of 24 h volatility, from out-of-sample IC on the served bar
+    window_s   s of market that one lesson saw
+    """
+
+    version: str
+    digest: str
+    actors: Mapping[str, Actor]
+    scale: Scale
+    train_end: int
+    window_s: int
+    expires: int
+    strength: float
+    manifest: Mapping[str, Any]
+
+    def valid_from(self, bar_s: int) -> int:
+        """First decision time, UTC s, that shares no price with a lesson."""
+        return self.train_end + self.window_s + bar_s
+
+    def freshness(self, time: int) -> float:
+        """1 until it expires, then linearly down to 0 within 24 h."""
+        return min(1.0, max(0.0, 1.0 - (time - self.expires) / DAY_S))
+
+    def act(self, seen: Inputs, allowed: BoolArray, regime: Array) -> Array:
+        """(B,) actions; NaN where it is beyond belief. regime (6,) probabilities, the first three of DIRECTIONS."""
+        general = self.actors[GENERAL]
+        if len(self.actors) == 1:
+            return general.act(seen, allowed)
+        told = [self.actors.get(name, general).merits(seen) for name in DIRECTIONS]
+        return routed(told, regime[: len(DIRECTIONS)], allowed)
+
+
+def load(path: Path, bar_s: int) -> PolicyModel:
+    """The model in a bundle folder, for `bar_s` bars. Raises ArtifactError, in one sentence, if it is refused."""
+    bundle = artifacts.load(
+        path, KIND, features_digest=features.digest(), feature_names=MARKET[: len(FEATURE_NAMES)], bar_s=bar_s
+    )
+    said = bundle.manifest
+    try:
+        observed = said["observation"]
+        if tuple(observed["names"]) != NAMES:
+            raise ArtifactError(f"{path} observes other inputs than this version: train a new version")
+        kept = {name: file for name, file in said["specialists"]["file"].items() if file}
+        files = {GENERAL: f"{GENERAL}.json", **kept}
+        actors = {name: actor(orjson.loads(bundle.files[file])) for name, file in files.items()}
+        evidence = said["evidence"][str(bar_s)]
+        model = PolicyModel(
+            version=bundle.version,
+            digest=bundle.digest,
+            actors=actors,
+            scale=Scale(np.array(observed["mean"], dtype=np.float64), np.array(observed["sd"], dtype=np.float64)),
+            train_end=int(said["train"]["until"]),
+            window_s=int(said["train"]["window_s"]),
+            expires=int(said["expires"]),
+            strength=strength(_number(evidence["ic"]), _number(evidence["ic_t"])),
+            manifest=said,
+        )
+        _replay(path, model, orjson.loads(bundle.files[GOLDEN]))
+    except (KeyError, TypeError, ValueError, orjson.JSONDecodeError) as error:
+        raise ArtifactError(
+            f"{path} is no policy bundle ({type(error).__name__} {error}): train a new version"
+        ) from error
+    return model
+
+
+def actor(content: Mapping[str, Any]) -> Actor:
+    """An actor of its JSON form. Raises ValueError where layers do not fit together or are not finite."""
+    layers = []
+    width = len(NAMES)
+    for layer in content["layers"]:
+        weight, bias = np.array(layer["weight"], dtype=np.float32), np.array(layer["bias"], dtype=np.float32)
+        if weight.ndim != 2 or weight.shape != (len(bias), width) or not np.isfinite(weight).all():
+            raise ValueError(f"a layer of shape {weight.shape} does not follow {width} inputs, or is not finite")
+        layers.append((weight, bias))
+        width = len(bias)
+    if width not in (1, len(MOVES)):
+        raise ValueError(f"an actor has {width} outputs, 1 or {len(MOVES)} are known")
+    return Actor(tuple(layers))
+
+
+def _replay(path: Path, model: PolicyModel, content: Mapping[str, Any]) -> None:
+    """What stable-baselines3 said of the golden inputs must be said here too."""
+    seen = np.array(content["input"], dtype=np.float32)
+    allowed = np.array(content["allowed"], dtype=np.bool_)
+    for name, outputs in content["output"].items():
+        found = model.actors[name].act(seen, allowed)
+        wanted_ = np.array(outputs, dtype=np.float64)
+        if not len(wanted_) or found.shape != wanted_.shape or not np.allclose(found, wanted_, atol=GOLDEN_TOLERANCE):
+            raise ArtifactError(f"{path} does not give the golden output of {name}: train a new version here")
+
+
+def _number(value: float | None) -> float:
+    return float("nan") if value is None else float(value)
+
+
+# ---------------------------------------------------------------- the opinion
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """What the policy says in one slot. wanted  (N,) weights, NaN = hold what is held."""
+
+    opinion: Opinion
+    wanted: Array
+
+
+def propose(model: PolicyModel, view: View, own: Own, slot: Array, tradable: BoolArray, bar_s: int) -> Proposal:
+    """Ask the model about every asset.
+
+    slot  (N,) weight of a full slot of each asset: its cap · tradable (N,) may be bought now
+    """
+    health, why = _health(model, view, bar_s)
+    seen = inputs(model.scale.of(market_part(view.features, view.market, view.regime)), own_part(own))
+    can = permitted(own.share, can_buy=tradable, can_sell=view.fault == 0)
+    action = model.act(seen, can, view.regime)
+    known = np.isfinite(view.vol) & np.isfinite(own.price)
+    doubtful = known & ~np.isfinite(action)
+    action = np.where(known, np.nan_to_num(action), np.nan)
+    if doubtful.any():
+        names = ", ".join(a for a, odd in zip(view.assets, doubtful, strict=True) if odd)
+        why = f"{why}; " * bool(why) + f"neutral on {names}: beyond what was learned"
+    if health is Health.MISSING:
+        action = np.full_like(action, np.nan)
+    fresh = model.freshness(view.time)
+    opinion = Opinion(KIND, action, health, model.strength * fresh, f"{model.version} {model.digest[:12]}", why)
+    return Proposal(opinion, np.where(np.isfinite(action), wanted(own.share, np.nan_to_num(action)) * slot, np.nan))
+
+
+def _health(model: PolicyModel, view: View, bar_s: int) -> tuple[Health, str]:
+    if view.time < model.valid_from(bar_s):
+        return Health.MISSING, f"trained on what is shown here, until {iso(model.train_end)}"
+    fresh = model.freshness(view.time)
+    if fresh >= 1.0:
+        return Health.OK, ""
+    left = f", {fresh:.0%} of its weight is left" if fresh > 0.0 else ""
+    return Health.OK if fresh > 0.0 else Health.EXPIRED, f"expired at {iso(model.expires)}{left}"

@@ -27,10 +27,12 @@ def action_space(*, discrete: bool) -> spaces.Space[Any]:
 class SlotVecEnv(VecEnv):
     """All books of a batch. A window that ends opens a new one; its end is a truncation, never a loss of the future."""
 
+    render_mode = None
+
     def __init__(self, batch: Batch) -> None:
         """Take over a batch."""
-        super().__init__(batch.count, observation_space(), action_space(discrete=batch.lesson.discrete))
         self.batch = batch
+        super().__init__(batch.count, observation_space(), action_space(discrete=batch.lesson.discrete))
         self._quiet: list[dict[str, Any]] = [{} for _ in range(batch.count)]
         self._actions: Array = np.zeros(batch.count)
 
