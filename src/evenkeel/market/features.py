@@ -39,6 +39,8 @@ ANNUAL = math.sqrt(YEAR_S / HOUR_S)
 VOL_DECAY = decay_of(half_life=48)
 MONTH_H = 720
 
+_ROWS_AT_ONCE = 512
+
 
 @dataclass(frozen=True, slots=True)
 class Feature:
@@ -166,14 +168,14 @@ def _across(x: Array) -> Array:
 
 
 def _dispersion(x: Features, _base: int, _time: IntArray) -> Array:
-    returns = x.column("r_24")
+    returns = np.ascontiguousarray(x.column("r_24"))
     deviation = returns - _across(returns)[:, None]
     several = np.isfinite(returns).sum(axis=1) > 1
     return np.where(several, np.sqrt(_across(deviation * deviation)), np.nan)
 
 
 def _breadth(x: Features, _base: int, _time: IntArray) -> Array:
-    distance = x.column("emaz_72")
+    distance = np.ascontiguousarray(x.column("emaz_72"))
     return _across(np.where(np.isfinite(distance), distance > 0, np.nan))
 
 
@@ -186,7 +188,12 @@ def _weekday(_x: Features, _base: int, time: IntArray) -> Array:
 
 
 MARKET_FEATURES: tuple[MarketFeature, ...] = (
-    MarketFeature("mkt_r24", lambda x, _b, _t: _across(x.column("r_24")), 25, "mean 24 h log return of known assets"),
+    MarketFeature(
+        "mkt_r24",
+        lambda x, _b, _t: _across(np.ascontiguousarray(x.column("r_24"))),
+        25,
+        "mean 24 h log return of known assets",
+    ),
     MarketFeature("btc_r24", _of_benchmark("r_24"), 25, "the benchmark's 24 h log return"),
     MarketFeature("btc_r168", _of_benchmark("r_168"), 169, "the benchmark's 168 h log return"),
     MarketFeature("btc_vol", _of_benchmark("vol"), _VOL_H, "the benchmark's vol, annualised"),
@@ -218,10 +225,9 @@ def compute(panel: Panel, *, benchmark: str = "BTC", first_row: int = 0) -> Feat
         from evenkeel.market import hours  # noqa: PLC0415 - loads numba, half a second
 
         hours.fill(values, panel, position, first_row, [x.function for x in FEATURES])
-    per_asset = Features(names, frozen(values), (), np.empty((len(values), 0)))
-    time = panel.time[first_row:]
-    market = np.stack([x.function(per_asset, position, time) for x in MARKET_FEATURES], axis=1)
-    return Features(names, values, market_names, frozen(market))
+    return Features(
+        names, frozen(values), market_names, frozen(_market(names, values, position, panel.time[first_row:]))
+    )
 
 
 def warmup_bars(bar_s: int) -> int:
@@ -235,6 +241,22 @@ def digest() -> str:
     lines += [f"{x.name} {x.warmup_h}" for x in FEATURES] + ["market"]
     lines += [f"{x.name} {x.warmup_h}" for x in MARKET_FEATURES]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def _market(names: tuple[str, ...], values: Array, benchmark: int, time: IntArray) -> Array:
+    """(R, G) market features of (R, N, F) values; a few rows at a time stay in the cache."""
+    from evenkeel.market.compiled import each  # noqa: PLC0415 - loads numba, half a second
+
+    market, none = np.empty((len(values), len(MARKET_FEATURES))), np.empty((0, 0))
+
+    def work(start: int) -> None:
+        some = slice(start, start + _ROWS_AT_ONCE)
+        x = Features(names, values[some], (), none)
+        for i, feature in enumerate(MARKET_FEATURES):
+            market[some, i] = feature.function(x, benchmark, time[some])
+
+    each(work, range(0, len(values), _ROWS_AT_ONCE))
+    return market
 
 
 def _phases(bar_s: int) -> int:

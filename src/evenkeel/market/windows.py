@@ -58,19 +58,19 @@ def trailing_hours(close: Array, high: Array, low: Array, volume: Array, asset: 
 def to_rows(made: Array, close: Array, phases: int, first_row: int, asset: int, values: Array) -> None:
     """Turn columns into rows: F features of n assets (F, n k, H) into `values` (R, N, F), bar first_row its first.
 
-    Not a finite number, or in an hour without a close (n k, H): NaN. A few hours at a time stay in the cache.
+    Not a finite number, or in an hour without a close (n k, H): NaN.
     """
     lead = first_row - phases + 1
-    for start in range(max(0, lead) // phases, made.shape[2], 8):
-        for column in range(made.shape[1]):
-            at, phase = asset + column // phases, column % phases
-            for hour in range(start, min(start + 8, made.shape[2])):
-                row = hour * phases + phase - lead
-                if 0 <= row < len(values):
-                    known, to = close[column, hour] > 0.0, values[row, at]
-                    for feature in range(len(made)):
-                        value = made[feature, column, hour]
-                        to[feature] = value if known and abs(value) < np.inf else np.nan
+    for hour in range(max(0, lead) // phases, made.shape[2]):
+        for phase in range(phases):
+            row = hour * phases + phase - lead
+            if not 0 <= row < len(values):
+                continue
+            for column in range(phase, made.shape[1], phases):
+                known, to = close[column, hour] > 0.0, values[row, asset + column // phases]
+                for feature in range(len(made)):
+                    value = made[feature, column, hour]
+                    to[feature] = value if known and abs(value) < np.inf else np.nan
 
 
 @kernel
