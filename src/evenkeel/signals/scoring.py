@@ -132,7 +132,7 @@ def add(places: NDArray[Any], tables: Tables, known: BoolArray, out: Array) -> N
     for h in range(len(tables.ends)):
         total[:] = 0.0
         while k < tables.ends[h]:
-            for t in range(BLOCK):
+            for t in range(len(known)):
                 total[t] += tables.values[k, places[t, k]]
             k += 1
         for t in range(len(known)):
