@@ -156,13 +156,15 @@ class Actor:
 def routed(merits: Sequence[NDArray[np.float32]], part: Array, allowed: BoolArray) -> Array:
     """(B,) one action of several actors: continuous ones are averaged, discrete ones vote with their probabilities.
 
-    merits  (B, 1 or 3) of each · part  (len(merits),) what each counts, summing to 1. NaN where one is beyond belief.
+    merits  (B, 1 or 3) of each · part  (len(merits),) or (len(merits), B) what each counts, summing to 1. NaN where one
+    is beyond belief.
     """
+    share = part.reshape(len(merits), -1, 1)
     if merits[0].shape[1] == 1:
-        said = np.stack([x[:, 0].astype(np.float64) for x in merits])
-        action = part @ np.clip(said, -1.0, 1.0)
-        return np.where((np.abs(said) < SATURATED).all(axis=0), action, np.nan)
-    likely = sum(share * _softmax(np.where(allowed, x, -np.inf)) for share, x in zip(part, merits, strict=True))
+        said = np.stack([x.astype(np.float64) for x in merits])
+        action = (share * np.clip(said, -1.0, 1.0)).sum(axis=0)
+        return np.where((np.abs(said) < SATURATED).all(axis=0), action, np.nan)[:, 0]
+    likely = sum(one * _softmax(np.where(allowed, x, -np.inf)) for one, x in zip(share, merits, strict=True))
     chosen: Array = MOVES[np.argmax(likely, axis=1)]
     return np.where(np.isfinite(likely).all(axis=1), chosen, np.nan)
 

@@ -75,12 +75,17 @@ def windows(tape: Tape, lesson: Lesson, rows: slice, assets: IntArray | None = N
 
 
 class Step(NamedTuple):
-    """What came of one step, (B, ...) each. `last` are the observations that ended windows, where `done`."""
+    """What came of one step, (B, ...) each. `last` are the observations that ended windows, where `done`.
+
+    net  log growth of the book, costs paid · matched  that of holding the risk-matched share
+    """
 
     seen: Inputs
     reward: Array
     done: BoolArray
     last: Inputs
+    net: Array
+    matched: Array
 
 
 @dataclass(slots=True)
@@ -112,6 +117,11 @@ class Batch:
         self._open(np.ones(self.count, dtype=bool))
         return self.observe()
 
+    def place(self, row: IntArray, asset: IntArray, budget: Array) -> Inputs:
+        """Open each book where it is told, (B,) each -> (B, len(NAMES)) observations."""
+        self._place(np.ones(self.count, dtype=bool), row, asset, budget)
+        return self.observe()
+
     def observe(self) -> Inputs:
         """(B, len(NAMES)) what the books show."""
         mine = own_part(books.own(self.tape, self.slots, self.rules))
@@ -137,13 +147,14 @@ class Batch:
         fall = 1.0 - before / self.slots.peak
         np.maximum(self.slots.peak, self.worth, out=self.slots.peak)
         deeper = np.maximum(0.0, 1.0 - self.worth / self.slots.peak - fall)
-        reward = UNIT * (np.log(self.worth / before) - matched - self.lesson.drawdown * deeper)
+        net = np.log(self.worth / before)
+        reward = UNIT * (net - matched - self.lesson.drawdown * deeper)
         done = self.slots.row >= self.end
         seen = last = self.observe()
         if done.any():
             self._open(done)
             seen = self.observe()
-        return Step(seen, reward, done, last)
+        return Step(seen, reward, done, last, net, matched)
 
     def _matched(self) -> Array:
         """(B,) log return, to the next row, of holding the risk-matched share."""
@@ -159,8 +170,10 @@ class Batch:
         self.draws += 1
         picked = rng.integers(len(self.where.row), size=self.count)[which]
         budget = np.array(self.lesson.budgets)[rng.integers(len(self.lesson.budgets), size=self.count)[which]]
-        row = self.where.row[picked]
-        self.slots.open(which, row, self.where.asset[picked], budget)
+        self._place(which, self.where.row[picked], self.where.asset[picked], budget)
+
+    def _place(self, which: BoolArray, row: IntArray, asset: IntArray, budget: Array) -> None:
+        self.slots.open(which, row, asset, budget)
         self.end[which] = row + self.lesson.bars
         self.worth[which] = budget
 

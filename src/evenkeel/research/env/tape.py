@@ -25,7 +25,7 @@ class Tape:
     time (T,) UTC s of the bar's close · price, low, high (T, N) believed USD · opens (T, N) first price after the row,
     NaN = no market · volume (T, N) USD of the 24 h before · liquidity (T, N) USD a day · day_vol (T, N) sd of 24 h
     atr (T, N) fraction of price · ready, frozen (T, N) · trading (T,) whether enough of the market is known
-    inputs (T, N, M) what an actor observes of the market, raw; None where nobody asks
+    raw (T, N, M) what an actor observes of the market, not standardised
     """
 
     time: IntArray
@@ -80,10 +80,14 @@ def tape(signals: Signals, rules: Rules) -> Tape:
 
 def scale_of(tape: Tape, rows: slice) -> Scale:
     """Mean and sd of the known market inputs of some rows; an input that does not vary keeps sd 1."""
-    seen = tape.raw[rows].reshape(-1, tape.raw.shape[2]).astype(np.float64)
-    seen[~np.isfinite(seen)] = np.nan
-    mean, sd = np.nanmean(seen, axis=0), np.nanstd(seen, axis=0)
-    return Scale(np.nan_to_num(mean), np.where(np.isfinite(sd) & (sd > 1e-9), sd, 1.0))
+    size = tape.raw.shape[2]
+    mean, sd = np.zeros(size), np.ones(size)
+    for number in range(size):  # one at a time: a year of a wide universe is too much in float64
+        seen = tape.raw[rows, :, number].astype(np.float64)
+        known = seen[np.isfinite(seen)]
+        if len(known):
+            mean[number], sd[number] = known.mean(), known.std()
+    return Scale(mean, np.where(sd > 1e-9, sd, 1.0))
 
 
 def _next_open(panel: Panel) -> Array:
