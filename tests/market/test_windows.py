@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 from evenkeel.market.features import ANNUAL, FEATURES, compute
-from evenkeel.market.hours import VOL_DECAY
-from evenkeel.market.kernels import COVERAGE, FLAT, decay_of, window_of, window_sum
+from evenkeel.market.kernels import COVERAGE, FLAT, VOL_DECAY, decay_of, window_of, window_sum
 from evenkeel.market.panel import panel
 
 BARS = 1_900

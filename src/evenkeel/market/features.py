@@ -1,12 +1,12 @@
 """What can be said of every asset at every bar's close? One declarative table, one function over the whole panel.
 
-Panel (T, N) -> `Features` (R, N, F) and market-wide (R, G). Formulas: design section 10; kernels: `kernels.py`.
+Panel (T, N) -> `Features` (R, N, F) and market-wide (R, G). Formulas: design section 10 and `hours`.
 The laws: row t has the same bits whether the panel ends at t or later, and depends on its declared warm-up only.
 
-Horizons are whole hours on any bar that divides the hour. At every row the trailing hour is made one bar
-(`panel.trailing`); time is then folded, (T, N) -> (T/k, k N), so that each of the k phases within the hour is an
-independent hourly series; every kernel runs hourly on k N columns; the result is unfolded. So a feature at a full hour
-has the same bits on 15, 30 and 60-minute bars. Assets go through a few at a time, which bounds memory.
+Horizons are whole hours on any bar that divides the hour. At every row the trailing hour is made one bar (as
+`panel.trailing` does); each of the k phases within the hour of each asset is then an hourly series of its own, and
+what is said of its hours stands in their bars' rows again. So a feature at a full hour has the same bits on 15, 30 and
+60-minute bars. A few assets go through at a time, in machine code, which is loaded where features are first computed.
 
 NaN = unknown: always where the trailing hour is not wholly known, and where less than 75 % of a window is.
 """
@@ -23,7 +23,7 @@ import numpy as np
 
 from evenkeel.errors import DataError
 from evenkeel.market import kernels
-from evenkeel.market.kernels import COVERAGE, decay_of, window_of
+from evenkeel.market.kernels import BETA_H, COVERAGE, VOL_DECAY, decay_of, window_of
 from evenkeel.types import Array, IntArray, Panel, frozen
 from evenkeel.units import DAY_S, HOUR_S, YEAR_S
 
@@ -36,7 +36,6 @@ VERSION = 1
 ANNUAL = math.sqrt(YEAR_S / HOUR_S)
 """Vol per sqrt(hour) -> vol per sqrt(year)."""
 
-VOL_DECAY = decay_of(half_life=48)
 MONTH_H = 720
 
 _ROWS_AT_ONCE = 512
@@ -101,7 +100,6 @@ def _return(hours: int) -> Callable[[Hours, Array], None]:
 
 _VOL_H = window_of(VOL_DECAY) + 1
 _RSI_H = window_of(decay_of(wilder=14)) + 1
-_BETA_H = 337
 
 FEATURES: tuple[Feature, ...] = (
     *(Feature(f"r_{k}", _return(k), k + 1, f"log return over {k} h") for k in (1, 3, 6, 24, 72, 168, 336, 720)),
@@ -136,8 +134,10 @@ FEATURES: tuple[Feature, ...] = (
         MONTH_H,
         "log of mean dollar volume, 24 h over 720 h",
     ),
-    Feature("beta", lambda x, out: np.copyto(out, x.beta), _BETA_H, "slope of 1 h returns on the benchmark's, 336 h"),
-    Feature("ivol", _annual_residual, _BETA_H, "sd of that regression's residual, annualised"),
+    Feature(
+        "beta", lambda x, out: np.copyto(out, x.beta), BETA_H + 1, "slope of 1 h returns on the benchmark's, 336 h"
+    ),
+    Feature("ivol", _annual_residual, BETA_H + 1, "sd of that regression's residual, annualised"),
     Feature(
         "resmom_24",
         lambda x, out: x.residual_change(24, out),

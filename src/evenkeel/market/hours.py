@@ -17,12 +17,10 @@ import numpy as np
 
 from evenkeel.market import windows
 from evenkeel.market.compiled import THREADS, each
-from evenkeel.market.kernels import COVERAGE, FLAT, decay_of, window_of, window_weights
+from evenkeel.market.kernels import BETA_H, COVERAGE, FLAT, VOL_DECAY, decay_of, window_of, window_weights
 from evenkeel.types import Array, Panel
 from evenkeel.units import HOUR_S
 
-VOL_DECAY = decay_of(half_life=48)
-BETA_H = 336
 DAYS = 30
 """Whose dollars are ranked for liquidity."""
 

@@ -47,6 +47,13 @@ def window_of(decay: float) -> int:
     return math.ceil(math.log(1.0 / TAIL) / -math.log(decay))
 
 
+VOL_DECAY = decay_of(half_life=48)
+"""Of volatility."""
+
+BETA_H = 336
+"""Of what is measured against the benchmark."""
+
+
 @lru_cache(maxsize=64)
 def window_weights(window: int, decay: float = 1.0) -> tuple[Array, float]:
     """(window + 1,) weight decay^j of a value j hours old, and the least known weight that makes a window known."""
