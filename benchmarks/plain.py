@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
@@ -27,12 +27,27 @@ from evenkeel.portfolio.overlay import OverlaySettings
 from evenkeel.research.backtest import backtest
 from evenkeel.signals.blend import OpinionSettings
 from evenkeel.signals.regime import RegimeSettings
-from evenkeel.types import Array, Book, Brain, Carry, Fill, Identity, Memory, Order, Pair, Plan, Slot, SlotKind, View
+from evenkeel.types import (
+    Array,
+    Book,
+    Brain,
+    Carry,
+    Holdings,
+    Identity,
+    Memory,
+    Order,
+    Pair,
+    Plan,
+    Slot,
+    SlotKind,
+    View,
+)
 from evenkeel.venues.sim import PaperVenue
 
 EVERY, LOOKBACK, TOP, CAP, CASH = 12, 48, 10, 0.15, 0.10
 CAPITAL = 1_000_000
 NAN = float("nan")
+NOTHING = Memory(Identity("paper", "bench", "virtual", "plain"), 0)
 COSTS = CostSettings(taker=10.0, half_spread=BpsByTier(0, 0, 0), impact=BpsByTier(0, 0, 0))
 
 
@@ -48,13 +63,13 @@ class Market:
     close: Array
     unknown: Array = field(init=False)
     calm: Array = field(init=False)
-    column: dict[str, int] = field(init=False)
+    ready: Array = field(init=False)
     now: int = 0
     shown: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.unknown, self.calm = np.full(len(self.assets), np.nan), np.zeros(len(self.assets), dtype=np.int8)
-        self.column = {asset: i for i, asset in enumerate(self.assets)}
+        self.ready = self.calm == 0
 
     def row(self, at: int) -> int:
         """The bar that closes at `at`."""
@@ -75,7 +90,8 @@ class Market:
         return View(
             time=at, as_of=at, origin=0, since=since, seen=at, assets=self.assets, price=self.close[self.row(at)],
             age=self.calm, fault=self.calm, low=empty, high=empty, vol=empty, atr=empty, liquidity=empty,
-            ready=self.calm == 0, regime=empty, opinions=(), expected=empty, score=empty, heard=False, expected=empty, score=empty, heard=False, moves=empty, variance=empty, feature_names=(),
+            ready=self.ready, regime=empty, opinions=(), expected=empty, score=empty, heard=False, moves=empty,
+            variance=empty, feature_names=(),
             features=empty, market_names=(), market=empty, wanted=empty,
         )  # fmt: skip
 
@@ -94,37 +110,45 @@ def rule(first: Array, last: Array, moves: Array) -> Array:
 class Decider:
     """What `decide` is in the product: a view and a book in, a plan out. Asked for one slot after the other.
 
-    moves  (48, N) log returns of the last 24 h, of which each slot computes what is new
+    logs         (49, N) logarithms of the closes of the last 24 h, of which each slot computes what is new
+    cash, units  what the venue held before each slot, USD and (N,)
     """
 
     market: Market
-    moves: Array = field(init=False)
+    logs: Array = field(init=False)
+    cash: list[float] = field(default_factory=list)
+    units: list[Array] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.moves = np.diff(np.log(self.market.close[: LOOKBACK - EVERY + 1]), axis=0)
+        self.logs = np.log(self.market.close[: LOOKBACK - EVERY + 1])
 
     def __call__(self, view: View, book: Book, _brain: Brain, _rules: Rules, slot: Slot) -> Plan:
         """Weights of the rule and the orders that lead there, sells first."""
         row, market, memory = self.market.row(slot.time), self.market, book.memory
         equity, held = book.valued(view.assets, view.price)
-        new = np.diff(np.log(market.close[row - EVERY : row + 1]), axis=0)
-        self.moves = np.concatenate([self.moves[EVERY - LOOKBACK :], new])
-        target = rule(market.close[row - LOOKBACK], view.price, self.moves)
+        new = np.log(market.close[row - EVERY + 1 : row + 1])
+        self.logs = np.concatenate([self.logs[EVERY - LOOKBACK - 1 :], new])
+        target = rule(market.close[row - LOOKBACK], view.price, self.logs[1:] - self.logs[:-1])
         return Plan(
             slot=slot, as_of=view.as_of, assets=view.assets, price=view.price, equity=equity, drawdown=0.0, held=held,
             raw=target, base=target, target=target, expected=target, score=target, opinions=(), reasons=(),
-            orders=_orders(slot, view, book, target, equity), dropped=(),
+            orders=_orders(slot, view, self.seen(book.holdings), book.holdings.units, target * equity), dropped=(),
             carry=Carry(view.origin, view.seen, view.as_of, memory.regime, memory.days, 1.0, 0, 0, {}, {}, {}),
         )  # fmt: skip
 
+    def seen(self, holdings: Holdings) -> Array:
+        """Units (N,) of what the venue holds now; noted."""
+        self.cash.append(float(holdings.cash))
+        self.units.append(Book(holdings, NOTHING).units(self.market.assets))
+        return self.units[-1]
 
-def _orders(slot: Slot, view: View, book: Book, target: Array, equity: float) -> tuple[Order, ...]:
-    """What is not wanted is sold to the last unit; sells come first."""
-    units = book.units(view.assets)
-    change = np.where(target > 0, target * equity / view.price - units, -units)
+
+def _orders(slot: Slot, view: View, units: Array, held: Mapping[str, Decimal], usd: Array) -> tuple[Order, ...]:
+    """What is not wanted is sold to the last unit; sells come first. `usd` (N,) wanted of each, `units` (N,) held."""
+    change = usd / view.price - units
     legs = np.flatnonzero(change)
     legs = legs[np.argsort(change[legs] > 0, kind="stable")]
-    wanted, moves, held = target.tolist(), change.tolist(), book.holdings.units
+    wanted, moves = usd.tolist(), change.tolist()
     name, prefix = slot.id, f"{slot.time:x}-"
     orders = []
     for leg, i in enumerate(legs.tolist()):
@@ -134,18 +158,15 @@ def _orders(slot: Slot, view: View, book: Book, target: Array, equity: float) ->
     return tuple(orders)
 
 
-def equity_at_every_bar(market: Market, fills: Sequence[Fill]) -> Array:
-    """(T,) cash and holdings at every close, from the venue's own fills."""
-    bars, n = market.close.shape
-    row = np.array([market.row(fill.time) for fill in fills])
-    column = np.array([market.column[fill.asset] for fill in fills])
-    quantity, price = np.array([float(f.quantity) for f in fills]), np.array([float(f.price) for f in fills])
-    fee = np.array([float(f.fee) for f in fills])
-    spent = np.bincount(row, quantity * price + fee, bars)
-    bought = np.bincount(row // EVERY * n + column, quantity, (bars // EVERY + 1) * n).reshape(-1, n)
-    held = np.cumsum(bought, axis=0)
-    worth = [np.einsum("ij,j->i", market.close[i : i + EVERY], held[i // EVERY]) for i in range(0, bars, EVERY)]
-    value: Array = CAPITAL - np.cumsum(spent) + np.concatenate(worth)
+def equity_at_every_bar(market: Market, cash: Sequence[float], units: Sequence[Array]) -> Array:
+    """(T,) cash and holdings at every close.
+
+    cash, units  USD and (N,) units that the venue said it held before the first slot, and after each
+    """
+    bars = len(market.close)
+    seen = np.maximum(np.arange(0, bars, EVERY) - LOOKBACK + EVERY, 0) // EVERY
+    worth = [market.close[i : i + EVERY] @ units[k] for i, k in zip(range(0, bars, EVERY), seen.tolist(), strict=True)]
+    value: Array = np.repeat(np.array(cash)[seen], EVERY)[:bars] + np.concatenate(worth)
     return value
 
 
@@ -161,15 +182,15 @@ def main() -> None:
         OpinionSettings(), QualitySettings(),
     )  # fmt: skip
     venue = PaperVenue(None, market, {p.asset: p for p in pairs}, COSTS, Decimal(CAPITAL), exact=True)
-    memory = Memory(Identity("paper", "bench", "virtual", "plain"), 0)
     slots = [Slot(SlotKind.REBALANCE, int(market.time[row])) for row in range(LOOKBACK, len(close), EVERY)]
     loaded = time.perf_counter()
-    backtest(slots, market, venue, memory, Brain(), rules, decider=Decider(market))
+    decider = Decider(market)
+    backtest(slots, market, venue, NOTHING, Brain(), rules, decider=decider)
     decided = time.perf_counter()
-    fills = venue.fills(0)
-    equity = equity_at_every_bar(market, fills)
+    decider.seen(venue.holdings(int(market.time[-1])))
+    equity = equity_at_every_bar(market, decider.cash, decider.units)
     split = {"start": started + loaded - began, "decide": decided - loaded, "value": time.perf_counter() - decided}
-    print(json.dumps({"final": float(equity[-1]), "orders": len(fills), "split": split}))
+    print(json.dumps({"final": float(equity[-1]), "orders": len(venue.fills(0)), "split": split}))
 
 
 if __name__ == "__main__":

@@ -22,7 +22,6 @@ from evenkeel.portfolio.overlay import Facts, OverlaySettings
 from evenkeel.signals import blend, opinions, regime
 from evenkeel.signals.blend import OpinionSettings
 from evenkeel.signals.regime import RegimeSettings
-from evenkeel.signals.view import unknown
 from evenkeel.types import (
     Array,
     Book,
@@ -45,6 +44,7 @@ from evenkeel.types import (
     TradingState,
     View,
     places,
+    unknown,
 )
 from evenkeel.units import DAY_S
 

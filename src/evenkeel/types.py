@@ -40,6 +40,12 @@ def frozen(array: Array) -> Array:
     return array
 
 
+@lru_cache(maxsize=8)
+def unknown(size: int) -> Array:
+    """(size,) NaN."""
+    return frozen(np.full(size, np.nan))
+
+
 def changed(obj: T, **changes: Any) -> T:
     """`dataclasses.replace` for the slotted dataclasses below, in a fifth of its time: every slot changes Memory.
 
@@ -298,6 +304,7 @@ class Intent:
     fills: tuple[Fill, ...] = ()
 
 
+@lean
 @dataclass(frozen=True, slots=True)
 class Dropped:
     """A leg that was wanted and is not sent, with its documented reason code."""
@@ -470,6 +477,7 @@ _LAST_HELD: list[tuple[tuple[str, ...], Mapping[str, Decimal], IntArray, Array]]
 # ---------------------------------------------------------------- opinions and plans
 
 
+@lean
 @dataclass(frozen=True, slots=True)
 class Opinion:
     """What one source thinks of every asset.
@@ -500,6 +508,7 @@ class Brain:
     without: Mapping[str, str] = field(default_factory=dict)
 
 
+@lean
 @dataclass(frozen=True, slots=True)
 class View:
     """Everything of the market that one decision may see: one row of `Signals`.
@@ -548,6 +557,7 @@ class View:
     market: Array
 
 
+@lean
 @dataclass(frozen=True, slots=True)
 class Reason:
     """One rule's mark on one asset: the factor by which it changed the wanted weight."""
@@ -557,6 +567,7 @@ class Reason:
     factor: float
 
 
+@lean
 @dataclass(frozen=True, slots=True)
 class Carry:
     """What a decision changes in Memory whether or not its orders fill."""
@@ -574,6 +585,7 @@ class Carry:
     entry_atr: Mapping[str, float]
 
 
+@lean
 @dataclass(frozen=True, slots=True)
 class Plan:
     """Everything decided in one slot. Arrays are (N,) in the order of `assets`.

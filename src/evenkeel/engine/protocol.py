@@ -52,7 +52,10 @@ def act(
 
 def act_alone(step: OpenSlot, memory: Memory, broker: Broker, time: int) -> OpenSlot:
     """`act` for one who alone writes Memory and whom nobody can halt: the same checks; -> the step, answered."""
-    answers = [_send(intent, broker, _refusal(intent, memory, _never, time), time) for intent in step.intents]
+    if memory.trading_state is TradingState.ACTIVE and not memory.cooldowns:  # then nothing can be refused
+        answers = [_send(intent, broker, "", time) for intent in step.intents]
+    else:
+        answers = [_send(intent, broker, _refusal(intent, memory, _never, time), time) for intent in step.intents]
     return OpenSlot(step.slot, step.as_of, step.plan, tuple(answers)) if answers else step
 
 

@@ -13,9 +13,7 @@ from typing import Any
 import numpy as np
 
 from evenkeel.engine.slots import TRADING
-from evenkeel.journal import audit_row
 from evenkeel.portfolio.book import Difference
-from evenkeel.store.codec import to_json
 from evenkeel.types import Book, Fill, Intent, Memory, OpenSlot, Plan, Slot, SlotKind, SlotOutcome
 from evenkeel.units import plain
 
@@ -67,6 +65,8 @@ def audited(memory: Memory, outcome: SlotOutcome, tables: Mapping[str, Any]) -> 
 
 def audit(memory: Memory, time: int, event: str, detail: Mapping[str, Any]) -> tuple[Memory, list[Row]]:
     """One more link of the audit chain."""
+    from evenkeel.journal import audit_row  # noqa: PLC0415 - a back-test keeps no journal and starts without SQLite
+
     row = audit_row(memory.audit_hash, time, event, detail)
     return replace(memory, audit_hash=row["hash"]), [row]
 
@@ -80,7 +80,7 @@ def _plan_row(plan: Plan, book: Book) -> Row:
         "drawdown_scale": plan.carry.drawdown_scale,
         "orders": len(plan.orders),
         "opinions": {o.name: {"health": o.health.value, "version": o.version} for o in plan.opinions},
-        "dropped": [to_json(d) for d in plan.dropped],
+        "dropped": [_json(d) for d in plan.dropped],
     }
     return {
         "slot": plan.slot.id,
@@ -95,7 +95,13 @@ def _plan_row(plan: Plan, book: Book) -> Row:
 def _book(book: Book) -> dict[str, Any]:
     """Inputs of the decision that no archive can give back: holdings, and Memory without its ledger."""
     memory = replace(book.memory, slots=(), outbox=None, counts={}, open_slots=(), sequence=0)
-    return {"holdings": to_json(book.holdings), "memory": to_json(memory)}
+    return {"holdings": _json(book.holdings), "memory": _json(memory)}
+
+
+def _json(obj: Any) -> dict[str, Any]:
+    from evenkeel.store.codec import to_json  # noqa: PLC0415 - nor does it keep a state
+
+    return to_json(obj)
 
 
 def _target_rows(plan: Plan) -> list[Row]:

@@ -30,11 +30,13 @@ from evenkeel.types import (
     TradingState,
     View,
     changed,
+    lean,
 )
 
 Decider = Callable[[View, Book, Brain, Rules, Slot], Plan]
 
 
+@lean
 @dataclass(frozen=True, slots=True)
 class Prepared:
     """Memory with the decision taken over and an open slot with durable intents; `step` is that open slot."""

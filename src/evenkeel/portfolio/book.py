@@ -38,14 +38,15 @@ def add_fill(position: Position | None, fill: Fill, atr: float) -> Position | No
     entry stop in USD (NaN = no entry stop). Entry time, high and stop are set by a purchase larger than what was held:
     dust that a stop left behind must not lend its old marks to a new position.
     """
+    quantity = fill.quantity
     held = position.units if position is not None else ZERO
-    units = held + fill.quantity
-    if units <= 0:
+    units = held + quantity
+    if units <= ZERO:
         return None
-    if position is None or fill.quantity > held:
+    if position is None or quantity > held:
         price = float(fill.price)
         return Position(units, _average(position, fill), fill.time, price, price - atr)
-    basis = position.basis if fill.quantity < 0 or position.basis is None else _average(position, fill)
+    basis = position.basis if quantity < ZERO or position.basis is None else _average(position, fill)
     return Position(units, basis, position.opened, position.high, position.stop)
 
 

@@ -7,7 +7,6 @@ rows at once and the service may compute them anew each pass, and both see the s
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +16,7 @@ from evenkeel.market.kernels import fold, lag, window_sum
 from evenkeel.signals import alpha, blend, opinions, regime, strategies
 from evenkeel.signals import rule as rules
 from evenkeel.signals.blend import PRIOR_STRENGTH, OpinionSettings
-from evenkeel.types import Array, BoolArray, Brain, Health, IntArray, Opinion, Panel, View, changed, frozen
+from evenkeel.types import Array, BoolArray, Brain, Health, IntArray, Opinion, Panel, View, changed, frozen, unknown
 from evenkeel.units import DAY_S, HOUR_S, YEAR_S
 
 COVARIANCE_H = 720
@@ -179,12 +178,6 @@ class Signals:
 def _told(opinion: Opinion) -> tuple[Health, float, str, str]:
     """What of an opinion may change while its row stands."""
     return opinion.health, opinion.strength, opinion.version, opinion.reason
-
-
-@lru_cache(maxsize=8)
-def unknown(size: int) -> Array:
-    """(size,) NaN."""
-    return frozen(np.full(size, np.nan))
 
 
 def compute(panel: Panel, brain: Brain, settings: SignalSettings, first: int = 0) -> Signals:

@@ -81,7 +81,7 @@ class PaperVenue:
         """What became of an order of ours; None = never seen here."""
         with self._one_at_a_time:
             fill = self.vault.find(order.id)
-        return None if fill is None else _found(fill)
+        return None if fill is None else Found(IntentStatus.FILLED, (fill,))
 
     def send(self, order: Order, time: int) -> Found:
         """Fill a market order in one transaction. The same id again gives the same answer and moves nothing.
@@ -89,10 +89,12 @@ class PaperVenue:
         Raises VenueError: unknown pair, no market, precision, minimum notional, insufficient balance.
         """
         with self._one_at_a_time:
-            known = self.vault.find(order.id)
-            if known is not None:
-                return _same(order, known)
-            return _found(self._book(order, self._fill(order, time)))
+            fill = self.vault.find(order.id)
+            if fill is None:
+                fill = self._book(order, self._fill(order, time))
+            elif (fill.asset, fill.quantity) != (order.asset, order.quantity):
+                raise VenueError(f"{order.asset}: order id {order.id} was used before for another order")
+        return Found(IntentStatus.FILLED, (fill,))
 
     def fills(self, since: int) -> tuple[Fill, ...]:
         """Everything filled after `since`, in the order of filling."""
@@ -120,25 +122,15 @@ class PaperVenue:
 
     def _book(self, order: Order, fill: Fill) -> Fill:
         """Move the balances and note the order, or refuse; -> the fill as it is kept."""
-        cash = self.vault.cash() - fill.quantity * fill.price - fill.fee
-        units = self.vault.balance(order.asset) + fill.quantity
+        vault, quantity = self.vault, fill.quantity
+        cash = vault.cash() - quantity * fill.price - fill.fee
+        units = vault.balance(order.asset) + quantity
         if cash < 0 or units < 0:
             raise VenueError(f"{order.asset}: insufficient balance for {plain(order.quantity)}")
-        return self.vault.book(order.id, fill, cash, units)
+        return vault.book(order.id, fill, cash, units)
 
 
 def _check_precision(order: Order, pair: Pair) -> None:
     if order.quantity != order.quantity.quantize(Decimal(1).scaleb(-pair.amount_decimals)):
         limit = pair.amount_decimals
         raise VenueError(f"{order.asset}: quantity {plain(order.quantity)} has more than {limit} decimals")
-
-
-def _same(order: Order, known: Fill) -> Found:
-    """The answer given before, unless another order is hiding behind the id."""
-    if (known.asset, known.quantity) != (order.asset, order.quantity):
-        raise VenueError(f"{order.asset}: order id {order.id} was used before for another order")
-    return _found(known)
-
-
-def _found(fill: Fill) -> Found:
-    return Found(IntentStatus.FILLED, (fill,))
