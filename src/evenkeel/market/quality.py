@@ -23,6 +23,8 @@ from evenkeel.units import DAY_S, Key
 
 Codes = NDArray[np.int8]
 
+_ROWS_AT_ONCE = 512
+
 BENCHMARK_UNAVAILABLE: Final = "BENCHMARK_UNAVAILABLE"
 UNIVERSE_UNAVAILABLE: Final = "UNIVERSE_UNAVAILABLE"
 
@@ -84,11 +86,18 @@ def codes(panel: Panel, settings: QualitySettings) -> Codes:
         rows = np.flatnonzero(sane[:, column])
         doubted = _doubted(panel.close[rows, column].tolist(), settings.spike)
         verdict[rows[doubted], column] = Fault.SPIKE
-    age = _age(panel.time, verdict == Fault.OK)
-    gone = verdict == Fault.MISSING
+    holes = np.flatnonzero((verdict == Fault.MISSING).any(axis=0))
+    if len(holes):
+        verdict[:, holes] = _aged(verdict[:, holes], panel, settings)
+    verdict.flags.writeable = False
+    return verdict
+
+
+def _aged(verdict: Codes, panel: Panel, settings: QualitySettings) -> Codes:
+    """(T, n) verdicts with what is missing for too long named so."""
+    age, gone = _age(panel.time, verdict == Fault.OK), verdict == Fault.MISSING
     verdict[gone & (age > settings.limit(panel.bar_s))] = Fault.STALE
     verdict[gone & (age > settings.delisted_after)] = Fault.ABSENT
-    verdict.flags.writeable = False
     return verdict
 
 
@@ -122,9 +131,12 @@ def carried(panel: Panel, verdict: Codes) -> tuple[Array, Array]:
     verdict  (T, N) from `codes`
     ->       close (T, N) USD, NaN = none believed yet; age (T, N) s, 0 where this bar is believed, inf = never
     """
-    row = _last(verdict == Fault.OK)
-    close = np.where(row >= 0, np.take_along_axis(panel.close, np.maximum(row, 0), axis=0), np.nan)
-    age = _age(panel.time, verdict == Fault.OK)
+    close, age = panel.close.copy(), np.zeros(panel.close.shape)
+    doubted = np.flatnonzero((verdict != Fault.OK).any(axis=0))  # few: what is believed throughout carries itself
+    if len(doubted):
+        good = verdict[:, doubted] == Fault.OK
+        close[:, doubted] = _newest(panel.close[:, doubted], good)
+        age[:, doubted] = _age(panel.time, good)
     close.flags.writeable = age.flags.writeable = False
     return close, age
 
@@ -150,11 +162,21 @@ def universe_ok(codes_row: Codes, benchmark_index: int, settings: QualitySetting
 
 def _present(panel: Panel) -> Codes:
     """(T, N) what each bar says of itself: OK, MISSING, ZERO or BROKEN."""
-    low = np.minimum(np.minimum(panel.open, panel.close), np.minimum(panel.low, panel.high))
-    high = np.maximum(np.maximum(panel.open, panel.close), np.maximum(panel.low, panel.high))
-    broken = (panel.low > low) | (panel.high < high) | np.isinf(high)
-    faults = [np.isnan(low), low <= 0, broken]
-    return np.select(faults, [Fault.MISSING, Fault.ZERO, Fault.BROKEN], default=Fault.OK).astype(np.int8)
+    verdict = np.empty(panel.close.shape, dtype=np.int8)
+    for start in range(0, len(verdict), _ROWS_AT_ONCE):
+        rows = slice(start, start + _ROWS_AT_ONCE)
+        verdict[rows] = _of_bars(panel.open[rows], panel.high[rows], panel.low[rows], panel.close[rows])
+    return verdict
+
+
+def _of_bars(open_: Array, high: Array, low: Array, close: Array) -> Codes:
+    lowest = np.minimum(np.minimum(open_, close), np.minimum(low, high))
+    highest = np.maximum(np.maximum(open_, close), np.maximum(low, high))
+    broken = (low > lowest) | (high < highest) | np.isinf(highest)
+    verdict = np.where(broken, np.int8(Fault.BROKEN), np.int8(Fault.OK))
+    verdict[lowest <= 0] = Fault.ZERO
+    verdict[np.isnan(lowest)] = Fault.MISSING
+    return verdict
 
 
 def _last(good: BoolArray) -> NDArray[np.int64]:
@@ -162,6 +184,12 @@ def _last(good: BoolArray) -> NDArray[np.int64]:
     rows = np.arange(len(good), dtype=np.int64)[:, None]
     newest: NDArray[np.int64] = np.maximum.accumulate(np.where(good, rows, -1), axis=0)
     return newest
+
+
+def _newest(close: Array, good: BoolArray) -> Array:
+    """(T, n) the newest good close; NaN = none yet."""
+    row = _last(good)
+    return np.where(row >= 0, np.take_along_axis(close, np.maximum(row, 0), axis=0), np.nan)
 
 
 def _age(time: NDArray[np.int64], good: BoolArray) -> Array:
@@ -180,9 +208,16 @@ def _far(price: Array, reference: Array, spike: float) -> BoolArray:
 
 def _moved(close: Array, sane: BoolArray, spike: float) -> BoolArray:
     """(N,) assets in which some sane close is far from the sane close before it: only they can hold a spike."""
-    row = _last(sane)[:-1]
-    before = np.where(row >= 0, np.take_along_axis(close, np.maximum(row, 0), axis=0), np.nan)
-    moved: BoolArray = np.any(_far(close[1:], before, spike) & sane[1:], axis=0)
+    before = close
+    holes = np.flatnonzero(~sane.all(axis=0))
+    if len(holes):
+        before = close.copy()
+        before[:, holes] = _newest(close[:, holes], sane[:, holes])
+    moved = np.zeros(close.shape[1], dtype=bool)
+    for start in range(1, len(close), _ROWS_AT_ONCE):
+        now, then = slice(start, start + _ROWS_AT_ONCE), slice(start - 1, start - 1 + _ROWS_AT_ONCE)
+        newer = close[now]
+        moved |= np.any(_far(newer, before[then][: len(newer)], spike) & sane[now], axis=0)
     return moved
 
 

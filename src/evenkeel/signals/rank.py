@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
-from evenkeel.types import Array
+from evenkeel.types import Array, BoolArray
 
 _CHUNK = 512
 
@@ -15,26 +17,49 @@ def ranks(x: Array) -> Array:
     x (R, N), NaN = left out -> (R, N): (average rank - 1)/(n - 1) - 0.5 over the n known values of the row; NaN where x
     is NaN; 0 where the row has one known value. Ties share their average, so the order of assets does not matter.
     """
+    return _by_rows(_ranked, x)
+
+
+def _by_rows(formula: Callable[[Array], Array], x: Array) -> Array:
+    """A formula of each row alone, (R, N) -> (R, N), a few rows at a time: they stay near the processor."""
+    out = np.empty(x.shape)
+    for start in range(0, len(x), _CHUNK):
+        out[start : start + _CHUNK] = formula(x[start : start + _CHUNK])
+    return out
+
+
+def _ranked(x: Array) -> Array:
     known = np.isfinite(x)
     count = known.sum(axis=1, keepdims=True)
-    order = np.argsort(x, axis=1, kind="stable")
+    order = np.argsort(x, axis=1)
     ordered = np.take_along_axis(x, order, axis=1)
-    place = np.arange(x.shape[1])
-    new = np.ones(x.shape, dtype=bool)
-    new[:, 1:] = ordered[:, 1:] != ordered[:, :-1]
-    first = np.maximum.accumulate(np.where(new, place, 0), axis=1)
-    ends = np.ones(x.shape, dtype=bool)
-    ends[:, :-1] = new[:, 1:]
-    last = np.minimum.accumulate(np.where(ends, place, x.shape[1])[:, ::-1], axis=1)[:, ::-1]
-    scaled = np.where(count > 1, (first + 0.5 * (last - first)) / np.maximum(count - 1, 1) - 0.5, 0.0)
+    place = np.broadcast_to(np.arange(x.shape[1], dtype=np.float64), x.shape)
+    same = ordered[:, 1:] == ordered[:, :-1]
+    if same.any():
+        place = _shared(~same)
+    scaled = np.where(count > 1, place / np.maximum(count - 1, 1) - 0.5, 0.0)
     out = np.empty_like(x)
     np.put_along_axis(out, order, scaled, axis=1)
     out[~known] = np.nan
     return out
 
 
+def _shared(other: BoolArray) -> Array:
+    """(R, N) places in order, equals sharing the mean of theirs; other (R, N - 1) = differs from the one before."""
+    rows, size = other.shape[0], other.shape[1] + 1
+    place, edge = np.arange(size), np.ones((rows, 1), dtype=bool)
+    first = np.maximum.accumulate(np.where(np.concatenate([edge, other], axis=1), place, 0), axis=1)
+    ends = np.where(np.concatenate([other, edge], axis=1), place, size)
+    last = np.minimum.accumulate(ends[:, ::-1], axis=1)[:, ::-1]
+    return first + 0.5 * (last - first)
+
+
 def zscores(x: Array, limit: float = 3.0) -> Array:
     """Mean 0 and deviation 1 within each row, clipped to +-limit. x (R, N); NaN stays NaN; constant rows are 0."""
+    return _by_rows(lambda rows: _standard(rows, limit), x)
+
+
+def _standard(x: Array, limit: float) -> Array:
     known = np.isfinite(x)
     count = np.maximum(known.sum(axis=1, keepdims=True), 1)
     filled = np.where(known, x, 0.0)
@@ -51,19 +76,8 @@ def smooth(x: Array, half_life: float, window: int) -> Array:
     half_life  in rows. The window is finite, so that a row depends on nothing older (law 2), and rows are added in a
     fixed order, newest first, so that a row has the same bits wherever the array begins at least `window` rows earlier.
     """
-    out = np.empty_like(x)
-    for start in range(0, len(x), _CHUNK):
-        begin = max(0, start - window + 1)
-        out[start : start + _CHUNK] = _smoothed(x[begin : start + _CHUNK], half_life, window)[start - begin :]
-    return out
+    from evenkeel.signals.means import trailing  # noqa: PLC0415 - loads numba, half a second
 
-
-def _smoothed(x: Array, half_life: float, window: int) -> Array:
     known = np.isfinite(x)
-    filled, there = np.where(known, x, 0.0), known.astype(np.float64)
-    total, weight, part = np.zeros_like(x), np.zeros_like(x), np.empty_like(x)
-    for lag in range(min(window, len(x))):
-        factor, older = 0.5 ** (lag / half_life), slice(0, len(x) - lag)
-        total[lag:] += np.multiply(filled[older], factor, out=part[older])
-        weight[lag:] += np.multiply(there[older], factor, out=part[older])
-    return np.where(known, total / np.where(weight > 0, weight, 1.0), np.nan)
+    factor = np.array([0.5 ** (lag / half_life) for lag in range(window)])
+    return trailing(np.where(known, x, 0.0), known, factor)
