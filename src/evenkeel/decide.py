@@ -43,6 +43,7 @@ from evenkeel.types import (
     SlotKind,
     TradingState,
     View,
+    lean,
     places,
     unknown,
 )
@@ -77,6 +78,7 @@ class Rules:
         return self.tier
 
 
+@lean
 @dataclass(frozen=True, slots=True)
 class Marks:
     """What equity says of itself: day marks with it, its fall from the 90-day peak, the scale and loss that follow.

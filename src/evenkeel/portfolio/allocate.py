@@ -15,7 +15,7 @@ from typing import Annotated, Literal
 import numpy as np
 from annotated_types import Ge, Gt, Le
 
-from evenkeel.types import Array, BoolArray, IntArray, frozen
+from evenkeel.types import Array, BoolArray, IntArray, frozen, lean
 from evenkeel.units import Key
 
 SCORE_UNIT = 0.05
@@ -188,6 +188,7 @@ def _fill(w: list[float], free: list[int], budget: float, a: list[float], cap: l
         w[i] = 0.0
 
 
+@lean
 @dataclass(frozen=True, slots=True)
 class Ground:
     """What allocation stands on, whatever the scores: (N,) arrays, shares of equity.

@@ -16,7 +16,7 @@ import numpy as np
 from annotated_types import Ge, Gt, Le
 
 from evenkeel.portfolio.allocate import TierCaps
-from evenkeel.types import Array, BoolArray, IntArray, Reason, SlotKind, TradingState
+from evenkeel.types import Array, BoolArray, IntArray, Reason, SlotKind, TradingState, lean
 from evenkeel.units import HOUR_S, YEAR_S, Key
 
 Fraction = Annotated[float, Ge(0), Le(1)]
@@ -55,6 +55,7 @@ class OverlaySettings:
     participation: Annotated[Fraction, Key("largest position as share of the asset's daily volume", "share")] = 0.01
 
 
+@lean
 @dataclass(frozen=True, slots=True)
 class Facts:
     """What the rules may know. (N,) arrays in the order of `assets`.
@@ -108,7 +109,7 @@ _LEVELS: Mapping[str, Callable[[Facts, OverlaySettings], Array]] = {
 
 def _exit_below(rule: str) -> Rule:
     def exits(w: Array, facts: Facts, settings: OverlaySettings) -> Array:
-        if not (settings.exits and facts.touched):
+        if not settings.exits:
             return w
         hit = facts.low <= _LEVELS[rule](facts, settings)
         if not np.count_nonzero(hit):
@@ -264,13 +265,16 @@ def apply(
     w = raw
     reasons: list[Reason] = []
     for name, rule in rules:
+        if name in _LEVELS and not facts.touched:
+            continue
         before = np.maximum(facts.held, w) if name in EXIT_CODES else w
         after = rule(before, facts, settings)
         if after is before:
             continue
         if np.count_nonzero(np.abs(after) > np.abs(before) + 1e-15):
             raise ValueError(f"overlay rule {name} enlarged a weight")
-        changed = np.flatnonzero(np.abs(after - before) > 1e-12)
-        reasons += [Reason(facts.assets[i], name, float(after[i] / before[i])) for i in changed.tolist()]
+        changed = (np.abs(after - before) > 1e-12).nonzero()[0]
+        factors = (after[changed] / before[changed]).tolist()
+        reasons += [Reason(facts.assets[i], name, x) for i, x in zip(changed.tolist(), factors, strict=True)]
         w = np.minimum(w, after) if before is w else np.where(after < before, np.minimum(w, after), w)
     return w, tuple(reasons)

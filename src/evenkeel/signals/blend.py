@@ -36,7 +36,7 @@ class WeightByRegime:
 
     def expected(self, regime: Array) -> float:
         """Weight under regime probabilities (6,), of which the first three are directions."""
-        trend, chop, down = (float(p) for p in regime[:3])
+        trend, chop, down = (float(share) for share in regime[:3].tolist())
         return self.trend * trend + self.chop * chop + self.down * down
 
 
@@ -118,7 +118,7 @@ def blend(opinions: Sequence[Opinion], vol: Array, regime: Array, settings: Opin
 
 def speaks(opinion: Opinion) -> bool:
     """Whether it is well and says something of some asset."""
-    return opinion.health is Health.OK and bool(np.isfinite(opinion.x).any())
+    return opinion.health is Health.OK and bool(np.count_nonzero(np.isfinite(opinion.x)))
 
 
 def lost(opinions: Sequence[Opinion]) -> bool:

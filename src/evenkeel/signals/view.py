@@ -7,6 +7,7 @@ rows at once and the service may compute them anew each pass, and both see the s
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -83,14 +84,12 @@ class Signals:
             raise IndexError(f"no signals for {time}: computed from {int(self.panel.time[self.first])} on")
         row = self.shown.get(t) or self._show(t)
         low, high = self._range(t, since)
-        seen = changed(row, time=time, since=since, low=low, high=high)
-        return seen if time == row.as_of else self._later(seen, t)
+        older = self._older(row, t, time) if time > row.as_of else {}
+        return changed(row, time=time, since=since, low=low, high=high, **older)
 
     def _show(self, t: int) -> View:
         """The view of row t at its close; kept, because several slots see one row."""
         i, closed, hour = t - self.first, int(self.panel.time[t]), HOUR_S // self.panel.bar_s
-        said = self._opinions(i, closed)
-        expected, score = blend.blend(said, self.vol[i], self.regime[i], self.settings.opinions)
         view = View(
             time=closed,
             as_of=closed,
@@ -108,10 +107,7 @@ class Signals:
             liquidity=self.liquidity[i],
             ready=self.ready[i],
             regime=self.regime[i],
-            opinions=said,
-            expected=frozen(expected),
-            score=frozen(score),
-            heard=any(blend.speaks(opinion) for opinion in said),
+            **self._said(i, closed),
             wanted=unknown(len(self.panel.assets)) if self.wanted is None else self.wanted[i],
             moves=self.moves[t % hour + max(hour, t - t % hour - (COVARIANCE_H - 1) * hour) : t + 1 : hour],
             variance=self.variance[i],
@@ -124,17 +120,20 @@ class Signals:
         self.shown[t] = view
         return view
 
-    def _later(self, view: View, t: int) -> View:
-        """A view of row t whose time is past the close: prices are older, and a model may have expired meanwhile."""
-        late = view.time - view.as_of
-        older = changed(view, age=view.age + late, fault=self._fault(t, late))
-        i = t - self.first
-        if _told(self._alpha(i, view.time)) == _told(view.opinions[0]):
-            return older
-        said = self._opinions(i, view.time)
-        expected, score = blend.blend(said, view.vol, view.regime, self.settings.opinions)
+    def _older(self, row: View, t: int, time: int) -> dict[str, Any]:
+        """What is different past the close of row t: prices are older, and a model may have expired meanwhile."""
+        late, i = time - row.as_of, t - self.first
+        older: dict[str, Any] = {"age": row.age + late, "fault": self._fault(t, late)}
+        if _told(self._alpha(i, time)) != _told(row.opinions[0]):
+            older |= self._said(i, time)
+        return older
+
+    def _said(self, i: int, time: int) -> dict[str, Any]:
+        """The opinions of a row at a time, and what they come to."""
+        said = self._opinions(i, time)
+        expected, score = blend.blend(said, self.vol[i], self.regime[i], self.settings.opinions)
         heard = any(blend.speaks(opinion) for opinion in said)
-        return changed(older, opinions=said, expected=expected, score=score, heard=heard)
+        return {"opinions": said, "expected": frozen(expected), "score": frozen(score), "heard": heard}
 
     def _fault(self, t: int, late: int) -> NDArray[np.int8]:
         """Verdicts (N,) of a row that is `late` s old: what was fine is stale once it is older than the limit."""
@@ -194,10 +193,10 @@ def compute(panel: Panel, brain: Brain, settings: SignalSettings, first: int = 0
     good = fault == quality.Fault.OK
     with np.errstate(invalid="ignore", divide="ignore"):
         logs = np.log(price)
-    ready = _ready(panel, block, first, settings.opinions.min_history_days)
+    vol, atr = np.ascontiguousarray(block.column("vol")), np.ascontiguousarray(block.column("atr"))
+    ready = _ready(panel, vol, atr, first, settings.opinions.min_history_days)
     seen = _seen(panel, block, price, ready, first, settings)
     moves, variance = _moves(logs, HOUR_S // panel.bar_s)
-    vol = np.ascontiguousarray(block.column("vol"))
     return Signals(
         panel=panel,
         first=first,
@@ -215,7 +214,7 @@ def compute(panel: Panel, brain: Brain, settings: SignalSettings, first: int = 0
         wanted=strategies.wanted(settings.strategy, seen),
         regime=frozen(likely[lead:]),
         vol=frozen(vol),
-        atr=frozen(np.ascontiguousarray(block.column("atr"))),
+        atr=frozen(atr),
         liquidity=frozen(np.exp(block.column("liq"))),
         variance=frozen(_own(variance[first:], vol)),
         features=block,
@@ -278,14 +277,13 @@ def _own(variance: Array, vol: Array) -> Array:
     return np.where(np.isfinite(variance), variance, np.nan_to_num(vol) ** 2)
 
 
-def _ready(panel: Panel, block: features.Features, first: int, min_history_days: float) -> BoolArray:
-    """Listed for `min_history_days` of known bars, and its volatility and ATR are known."""
-    bars = np.cumsum(np.isfinite(panel.close), axis=0)[first:]
+def _ready(panel: Panel, vol: Array, atr: Array, first: int, min_history_days: float) -> BoolArray:
+    """Listed for `min_history_days` of known bars, and its volatility and ATR are known; (R, N)."""
+    bars = np.cumsum(np.isfinite(panel.close), axis=0, dtype=np.int32)[first:]
     old: BoolArray = bars >= min_history_days * DAY_S / panel.bar_s
-    known: BoolArray = np.isfinite(block.column("vol")) & np.isfinite(block.column("atr"))
-    both: BoolArray = old & known
-    both.flags.writeable = False
-    return both
+    ready: BoolArray = old & np.isfinite(vol) & np.isfinite(atr)
+    ready.flags.writeable = False
+    return ready
 
 
 def _regime(block: features.Features, settings: regime.RegimeSettings) -> Array:
