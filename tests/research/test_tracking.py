@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 
+import orjson
 import pytest
 
 from evenkeel.research.tracking import Tracker, TrackingSettings, local_store, serve
@@ -101,3 +102,39 @@ def test_what_it_is_sent_is_what_mlflow_gets(monkeypatch):
 
     assert ("log_metrics", ({"ic": 1.0},), {"step": 3}) in calls
     assert ("log_params", ({"a": "1"},), {}) in calls
+
+
+def test_several_experiments_are_written_down_side_by_side(monkeypatch):
+    """A run of each, gone back to by its id."""
+    calls = []
+
+    class Run:
+        def __init__(self, name):
+            self.info = type("Info", (), {"run_id": name})
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            calls.append(("end", self.info.run_id))
+            return False
+
+    class Fake:
+        def start_run(self, run_id=None):
+            run = run_id or f"run{sum(call[0] == 'start' for call in calls)}"
+            calls.append(("start", run))
+            return Run(run)
+
+        def __getattr__(self, name):
+            return lambda *a, **k: calls.append((name, a, k))
+
+    monkeypatch.setitem(sys.modules, "mlflow", Fake())
+    sent = [{"params": {"a": "1"}}, *({"metrics": {"x": 1.0}, "step": 1, "experiment": e} for e in "abba")]
+
+    serve([b'{"uri":"http://x","experiment":"a"}', *(orjson.dumps(one) for one in sent)])
+
+    runs = [call for call in calls if call[0] in {"start", "end"}]
+    assert runs == [
+        ("start", "run0"), ("end", "run0"), ("start", "run1"), ("end", "run1"), ("start", "run0"), ("end", "run0")
+    ]  # fmt: skip
+    assert [call[1][0] for call in calls if call[0] == "set_experiment"] == ["a", "b", "a"]

@@ -94,7 +94,7 @@ def search(
     study = _study(seed)
     study.enqueue_trial(dict(first))
     done: list[Trial[T]] = []
-    with _pool(backend) as run:
+    with pool(backend) as run:
         while len(done) < trials:
             asked = [study.ask() for _ in range(min(batch, trials - len(done)))]
             drawn = [_draw(trial, space) for trial in asked]
@@ -137,12 +137,15 @@ def own_peak_rss() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
-Work = tuple[T, int, int]
-Runner = Callable[[Callable[[Params], T], Sequence[Params]], Iterator[Work[T]]]
+Work = tuple[Any, int, int]
+Runner = Callable[[Callable[[Any], Any], Sequence[Any]], Iterator[Work]]
+"""A pure, picklable function and what it is given, piece by piece -> its results in the same order, each with the
+process that worked and its peak memory in bytes."""
 
 
 @contextmanager
-def _pool(backend: Backend) -> Iterator[Runner[Any]]:
+def pool(backend: Backend) -> Iterator[Runner]:
+    """Processes that work, for as long as the context lasts. Raises NotReadyError where a library is absent."""
     try:
         import joblib  # noqa: PLC0415 - an extra
     except ImportError as error:
@@ -155,15 +158,14 @@ def _pool(backend: Backend) -> Iterator[Runner[Any]]:
     ordered = "list" if backend.name == "ray" else "generator"
     with context, joblib.Parallel(return_as=ordered) as parallel:
 
-        def run(judge: Callable[[Params], T], drawn: Sequence[Params]) -> Iterator[Work[T]]:
-            return iter(parallel(joblib.delayed(_work)(judge, params) for params in drawn))
+        def run(judge: Callable[[Any], Any], given: Sequence[Any]) -> Iterator[Work]:
+            return iter(parallel(joblib.delayed(_work)(judge, one) for one in given))
 
         yield run
 
 
-def _work(judge: Callable[[Params], T], params: Params) -> Work[T]:
-    result = judge(params)
-    return result, os.getpid(), own_peak_rss()
+def _work(judge: Callable[[Any], Any], given: Any) -> Work:
+    return judge(given), os.getpid(), own_peak_rss()
 
 
 def _start_ray(address: str | None) -> None:

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -50,13 +51,14 @@ class Tracker:
             self._said = tempfile.TemporaryFile()  # noqa: SIM115 - closed in close()
             self._start(settings, command)
 
-    def params(self, values: Mapping[str, Any]) -> None:
-        """What the run was asked to do."""
-        self._send({"params": {name: str(value)[:250] for name, value in values.items()}})
+    def params(self, values: Mapping[str, Any], experiment: str | None = None) -> None:
+        """What the run was asked to do; of an `experiment` where several are written down side by side."""
+        named = {name: str(value)[:250] for name, value in values.items()}
+        self._send({"params": named, **_of(experiment)})
 
-    def metrics(self, values: Mapping[str, float], step: int = 0) -> None:
+    def metrics(self, values: Mapping[str, float], step: int = 0, experiment: str | None = None) -> None:
         """Figures at a step; those that are not finite are left out by JSON's own rule (null)."""
-        self._send({"metrics": dict(values), "step": step})
+        self._send({"metrics": dict(values), "step": step, **_of(experiment)})
 
     def close(self) -> str:
         """End the run. -> `ok`, `off`, or why nothing, or not all, was tracked."""
@@ -108,6 +110,10 @@ class Tracker:
         return lines[-1][:200] if lines else ""
 
 
+def _of(experiment: str | None) -> dict[str, str]:
+    return {} if experiment is None else {"experiment": experiment}
+
+
 def serve(lines: Sequence[bytes] | Any) -> None:
     """Write events to MLflow: the process that `Tracker` starts. Whatever fails ends it, and its last line says why."""
     import mlflow  # noqa: PLC0415 - an extra, and 3 s
@@ -117,10 +123,17 @@ def serve(lines: Sequence[bytes] | Any) -> None:
     if str(first["uri"]).startswith("sqlite:///"):
         Path(str(first["uri"]).removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
     mlflow.set_tracking_uri(first["uri"])
-    mlflow.set_experiment(first["experiment"])
-    with mlflow.start_run():
+    current, runs = first["experiment"], dict[str, str]()
+    mlflow.set_experiment(current)
+    with ExitStack() as stack:
+        run = stack.enter_context(mlflow.start_run())
         for line in stream:
             event = orjson.loads(line)
+            if event.get("experiment", current) != current:
+                runs[current], current = run.info.run_id, event["experiment"]
+                stack.close()
+                mlflow.set_experiment(current)
+                run = stack.enter_context(mlflow.start_run(run_id=runs.get(current)))
             if "params" in event:
                 mlflow.log_params(event["params"])
             else:
