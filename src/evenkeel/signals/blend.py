@@ -10,17 +10,19 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import numpy as np
 from annotated_types import Ge, Le
 
 from evenkeel.signals.strategies import SCORES
-from evenkeel.types import Array, Health, Opinion
+from evenkeel.types import Array, BoolArray, Health, Opinion
 from evenkeel.units import DAY_S, YEAR_S, Key
 
 PRIOR_STRENGTH = 0.002
 """b0: expected 24 h return per sigma that is believed of an opinion without evidence. Declared, not measured."""
+
+_ROWS_AT_ONCE = 512
 
 Weight = Annotated[float, Ge(0), Le(5)]
 Share = Annotated[float, Ge(0), Le(1)]
@@ -34,10 +36,10 @@ class WeightByRegime:
     chop: Annotated[Weight, Key("weight while it goes sideways", "factor")] = 1.0
     down: Annotated[Weight, Key("weight while it falls", "factor")] = 1.0
 
-    def expected(self, regime: Array) -> float:
-        """Weight under regime probabilities (6,), of which the first three are directions."""
-        trend, chop, down = (float(share) for share in regime[:3].tolist())
-        return self.trend * trend + self.chop * chop + self.down * down
+    def expected(self, regime: Array) -> Array:
+        """(R,) weight under regime probabilities (R, 6), of which the first three are directions."""
+        out: Array = self.trend * regime[:, 0] + self.chop * regime[:, 1] + self.down * regime[:, 2]
+        return out
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +80,12 @@ class OpinionSettings:
 
     def weight(self, name: str, regime: Array) -> float:
         """Weight of the named opinion under regime probabilities (6,); a strategy's score stands alone, at 1."""
+        return float(self.weights(name, regime[None])[0])
+
+    def weights(self, name: str, regime: Array) -> Array:
+        """(R,) the same of many rows (R, 6)."""
         if name in SCORES:
-            return 1.0
+            return np.ones(len(regime))
         by_regime: WeightByRegime = getattr(self, f"{name}_weight")
         return by_regime.expected(regime)
 
@@ -106,14 +112,42 @@ def blend(opinions: Sequence[Opinion], vol: Array, regime: Array, settings: Opin
 
     vol (N,) annualised, NaN = unknown (m = s = 0 there) · regime (6,) probabilities.
     """
-    score = np.zeros(len(vol))
-    for opinion in opinions:
-        if opinion.health is Health.OK:
-            said = np.where(np.isfinite(opinion.x), opinion.x, 0.0)
-            score += settings.weight(opinion.name, regime) * opinion.strength * said
-    known = np.isfinite(vol)
-    score = np.where(known, score, 0.0)
-    return score * np.where(known, day_vol(vol), 0.0), score
+    one = np.ones(1, dtype=bool)
+    said = [Said(o.name, o.x[None], np.array([o.strength]), one) for o in opinions if o.health is Health.OK]
+    expected, score = blend_rows(said, vol[None], regime[None], settings)
+    return expected[0], score[0]
+
+
+class Said(NamedTuple):
+    """One opinion of many rows: x (R, N), NaN = none; strength (R,) of those that are well (R,)."""
+
+    name: str
+    x: Array
+    strength: Array
+    well: BoolArray
+
+
+def blend_rows(said: Sequence[Said], vol: Array, regime: Array, settings: OpinionSettings) -> tuple[Array, Array]:
+    """`blend` of many rows, (R, N) each; vol (R, N), regime (R, 6). A few rows at a time: they stay near."""
+    expected, score = np.empty(vol.shape), np.zeros(vol.shape)
+    weights = [np.where(one.well, settings.weights(one.name, regime) * one.strength, 0.0) for one in said]
+    for start in range(0, len(vol), _ROWS_AT_ONCE):
+        rows = slice(start, start + _ROWS_AT_ONCE)
+        for one, weight in zip(said, weights, strict=True):
+            if one.well[rows].any():
+                score[rows] += weight[rows, None] * np.where(np.isfinite(one.x[rows]), one.x[rows], 0.0)
+        known = np.isfinite(vol[rows])
+        score[rows] = np.where(known, score[rows], 0.0)
+        expected[rows] = score[rows] * np.where(known, day_vol(vol[rows]), 0.0)
+    return expected, score
+
+
+def heard(said: Sequence[Said], rows: int) -> BoolArray:
+    """(R,) whether any opinion that is well says something."""
+    out = np.zeros(rows, dtype=bool)
+    for one in said:
+        out |= one.well & np.isfinite(one.x).any(axis=1)
+    return out
 
 
 def speaks(opinion: Opinion) -> bool:

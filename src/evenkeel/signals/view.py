@@ -16,7 +16,7 @@ from evenkeel.market import features, quality
 from evenkeel.market.kernels import fold, lag, window_sum
 from evenkeel.signals import alpha, blend, opinions, regime, strategies
 from evenkeel.signals import rule as rules
-from evenkeel.signals.blend import PRIOR_STRENGTH, OpinionSettings
+from evenkeel.signals.blend import PRIOR_STRENGTH, OpinionSettings, Said
 from evenkeel.types import Array, BoolArray, Brain, Health, IntArray, Opinion, Panel, View, changed, frozen, unknown
 from evenkeel.units import DAY_S, HOUR_S, YEAR_S
 
@@ -42,7 +42,9 @@ class Signals:
     price, age, low, high (T, N) · fault (T, N) int8 · ready (R, N) · vol, atr, liquidity, rule (R, N)
     alpha (R, N), None where no model is there and wanted · regime (R, 6) · features as computed by market.features
     logs (T, N) log of `price` · moves (T, N) its change in an hour, 0 = unknown · variance (R, N) as in `View`
-    score, wanted (R, N) of a strategy that has one, else None · shown  the row last asked for, by its index
+    score, wanted (R, N) of a strategy that has one, else None
+    expected, blended (R, N), heard (R,) what the opinions come to at each close: `expected`, `score`, `heard` of `View`
+    shown  the row last asked for, by its index
     """
 
     panel: Panel
@@ -59,6 +61,9 @@ class Signals:
     alpha: Array | None
     score: Array | None
     wanted: Array | None
+    expected: Array
+    blended: Array
+    heard: BoolArray
     regime: Array
     vol: Array
     atr: Array
@@ -107,7 +112,10 @@ class Signals:
             liquidity=self.liquidity[i],
             ready=self.ready[i],
             regime=self.regime[i],
-            **self._said(i, closed),
+            opinions=self._opinions(i, closed),
+            expected=self.expected[i],
+            score=self.blended[i],
+            heard=bool(self.heard[i]),
             wanted=unknown(len(self.panel.assets)) if self.wanted is None else self.wanted[i],
             moves=self.moves[t % hour + max(hour, t - t % hour - (COVARIANCE_H - 1) * hour) : t + 1 : hour],
             variance=self.variance[i],
@@ -124,16 +132,12 @@ class Signals:
         """What is different past the close of row t: prices are older, and a model may have expired meanwhile."""
         late, i = time - row.as_of, t - self.first
         older: dict[str, Any] = {"age": row.age + late, "fault": self._fault(t, late)}
-        if _told(self._alpha(i, time)) != _told(row.opinions[0]):
-            older |= self._said(i, time)
-        return older
-
-    def _said(self, i: int, time: int) -> dict[str, Any]:
-        """The opinions of a row at a time, and what they come to."""
+        if _told(self._alpha(i, time)) == _told(row.opinions[0]):
+            return older
         said = self._opinions(i, time)
-        expected, score = blend.blend(said, self.vol[i], self.regime[i], self.settings.opinions)
+        expected, score = blend.blend(said, row.vol, row.regime, self.settings.opinions)
         heard = any(blend.speaks(opinion) for opinion in said)
-        return {"opinions": said, "expected": frozen(expected), "score": frozen(score), "heard": heard}
+        return older | {"opinions": said, "expected": frozen(expected), "score": frozen(score), "heard": heard}
 
     def _fault(self, t: int, late: int) -> NDArray[np.int8]:
         """Verdicts (N,) of a row that is `late` s old: what was fine is stale once it is older than the limit."""
@@ -197,6 +201,11 @@ def compute(panel: Panel, brain: Brain, settings: SignalSettings, first: int = 0
     ready = _ready(panel, vol, atr, first, settings.opinions.min_history_days)
     seen = _seen(panel, block, price, ready, first, settings)
     moves, variance = _moves(logs, HOUR_S // panel.bar_s)
+    rule = rules.rule(wide.column("vol"), wide.column("r_168"), panel.bar_s)[lead:]
+    fitted = _alpha(brain, wide, panel.time[first - lead :], likely, panel.bar_s, settings.opinions, lead)
+    own = strategies.score(settings.strategy, seen)
+    said = _said(panel.time[first:], panel.bar_s, fitted, rule, own, brain, settings)
+    expected, blended = blend.blend_rows(said, vol, likely[lead:], settings.opinions)
     return Signals(
         panel=panel,
         first=first,
@@ -208,10 +217,13 @@ def compute(panel: Panel, brain: Brain, settings: SignalSettings, first: int = 0
         low=frozen(np.where(good, panel.low, np.nan)),
         high=frozen(np.where(good, panel.high, np.nan)),
         ready=ready,
-        rule=frozen(rules.rule(wide.column("vol"), wide.column("r_168"), panel.bar_s)[lead:]),
-        alpha=_alpha(brain, wide, panel.time[first - lead :], likely, panel.bar_s, settings.opinions, lead),
-        score=strategies.score(settings.strategy, seen),
+        rule=frozen(rule),
+        alpha=fitted,
+        score=own,
         wanted=strategies.wanted(settings.strategy, seen),
+        expected=frozen(expected),
+        blended=frozen(blended),
+        heard=blend.heard(said, len(vol)),
         regime=frozen(likely[lead:]),
         vol=frozen(vol),
         atr=frozen(atr),
@@ -258,6 +270,30 @@ def _alpha(
     return frozen(
         alpha.forecast(brain.alpha, cut, time[skip:], likely[skip:], bar_s, mix, in_sample=shown)[lead - skip :]
     )
+
+
+def _said(
+    time: IntArray,
+    bar_s: int,
+    fitted: Array | None,
+    rule: Array,
+    own: Array | None,
+    brain: Brain,
+    settings: SignalSettings,
+) -> list[Said]:
+    """The opinions of all rows, (R, N) each, as `Signals.at` tells them at the closes, `time` (R,)."""
+    wanted, nobody = settings.opinions, np.zeros(len(time), dtype=bool)
+    said, well = [], nobody
+    if fitted is not None:
+        shown = wanted.alpha_in_sample
+        told = [alpha.opinion(brain.alpha, fitted[0], t, bar_s, in_sample=shown) for t in time.tolist()]
+        well = np.array([opinion.health is Health.OK for opinion in told])
+        said.append(Said("alpha", fitted, np.array([opinion.strength for opinion in told]), well))
+    prior = np.full(len(time), PRIOR_STRENGTH)
+    said.append(Said("rule", rule, prior, ~well if wanted.rule else nobody))
+    if own is not None:
+        said.append(Said(settings.strategy, own, prior, ~nobody))
+    return said
 
 
 def _moves(logs: Array, hour: int) -> tuple[Array, Array]:
