@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from evenkeel import artifacts
-from evenkeel.cli import candles
+from evenkeel.cli import candles, policy_training
 from evenkeel.cli.candles import Candles, Data, Holdout
 from evenkeel.cli.output import AsJson, ConfigFile, Context, Overrides, aligned, emit, errors, say
 from evenkeel.errors import NotReadyError, UsageError
@@ -148,6 +148,9 @@ def evaluate(
     say(read.sentence())
     say(f"judged from {document['from']} to {document['to']}")
     _table([(f"{model.longest_h} h", found.evidence.to_json())])
+
+
+training.command(name=policy_training.KIND)(policy_training.train)
 
 
 def _new_version(home: Path, wanted: str | None) -> str:
