@@ -20,6 +20,7 @@ from evenkeel.journal import TABLES
 from evenkeel.market.features import FEATURES, MARKET_FEATURES
 from evenkeel.market.quality import Fault
 from evenkeel.portfolio.overlay import RULES
+from evenkeel.signals.policy import OWN
 from evenkeel.types import IntentStatus, Memory
 from evenkeel.units import utc
 
@@ -129,6 +130,13 @@ def test_every_feature_is_described():
     assert [
         f.name for f in (*FEATURES, *MARKET_FEATURES) if f"| `{f.name}` | {f.warmup_h} | {f.doc} |" not in text
     ] == []
+
+
+def test_every_observation_of_a_slot_is_described():
+    """docs/reference/symbols.md has the table of the code, line by line."""
+    text = pages.text("docs/reference/symbols.md")
+
+    assert [name for name, unit, meaning in OWN if f"| `{name}` | {unit} | {meaning} |" not in text] == []
 
 
 def test_every_event_of_the_log_is_described():
