@@ -374,9 +374,11 @@ def _carry(
     *,
     lost: bool,
 ) -> Carry:
-    until = slot.time + round(settings.cooldown_h * 3600)
     left = [order.asset for order in answer.sent if order.asset in answer.exits]
-    cooling = {a: t for a, t in memory.cooldowns.items() if t > slot.time} | dict.fromkeys(left, until)
+    cooling = memory.cooldowns
+    if cooling or left:
+        until = slot.time + round(settings.cooldown_h * 3600)
+        cooling = {a: t for a, t in cooling.items() if t > slot.time} | dict.fromkeys(left, until)
     return Carry(
         origin=view.origin,
         evidence=max(memory.evidence, view.seen),
@@ -407,8 +409,9 @@ def _highs(view: View, memory: Memory) -> dict[str, float]:
 
 def _entry_atr(view: View, settings: OverlaySettings, sent: Sequence[Order]) -> dict[str, float]:
     """Distance of the entry stop in USD for every asset that is bought; an unknown ATR sets none, nor do exits off."""
-    if not settings.exits or not any(order.quantity > 0 for order in sent):
+    if not (sent and settings.exits):
         return {}
     distance = settings.atr_multiple * view.atr * view.price
-    bought = {order.asset for order in sent if order.quantity > 0}
-    return {a: float(d) for a, d in zip(view.assets, distance, strict=True) if a in bought and np.isfinite(d)}
+    place, bought = places(view.assets), {order.asset for order in sent if order.quantity > 0}
+    ordered = sorted((place[asset], asset) for asset in bought)
+    return {asset: float(distance[i]) for i, asset in ordered if math.isfinite(distance[i])}

@@ -5,6 +5,7 @@ import pytest
 import world
 
 from evenkeel.market.panel import panel as make_panel
+from evenkeel.portfolio.overlay import portfolio_vol, vol_at_most
 from evenkeel.signals.view import COVARIANCE_H, _own, compute
 from evenkeel.types import Brain
 
@@ -35,3 +36,20 @@ def test_an_asset_without_moves_has_the_variance_of_its_volatility_or_none():
     own = _own(np.array([[0.5, np.nan, np.nan]]), np.array([[0.9, 0.8, np.nan]]))
 
     np.testing.assert_array_equal(own, [[0.5, 0.8**2, 0.0]])
+
+
+@pytest.mark.parametrize("back", [0, 1, 2, 40, 700, 1400, 2000])
+def test_no_portfolio_moves_more_than_its_assets_as_one(back):
+    """The bound that spares the 30 days of returns holds in every row, before the 30 days are full and with gaps."""
+    market = world.panel(3)
+    close = market.close.copy()
+    close[300:330, 1], close[:500, 2] = np.nan, np.nan
+    arrays = {name: np.where(np.isfinite(close), getattr(market, name), np.nan) for name in ("open", "high", "low")}
+    gapped = make_panel(market.time, market.assets, **arrays, close=close, volume=market.volume, bar_s=1800)
+    view = compute(gapped, Brain(), world.SIGNALS).at(int(market.time[len(market.time) - 1 - back]), 0)
+    rng = np.random.default_rng(back)
+
+    for w in (*rng.dirichlet(np.ones(len(world.ASSETS)), 20), *np.eye(len(world.ASSETS))):
+        for shrinkage in (0.0, 0.2, 1.0):
+            most = vol_at_most(w, view.variance) * (1.0 + 1e-9)
+            assert portfolio_vol(w, view.moves, view.variance, shrinkage) <= most

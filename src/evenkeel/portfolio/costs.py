@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Annotated
 
 import numpy as np
 from annotated_types import Ge, Le
 
-from evenkeel.types import Array, IntArray
+from evenkeel.types import Array, IntArray, frozen
 from evenkeel.units import Key
 
 Bps = Annotated[float, Ge(0), Le(1_000)]
@@ -30,11 +31,18 @@ class BpsByTier:
 
     def of(self, tier: IntArray) -> Array:
         """Fraction of notional for each asset, (N,)."""
-        return np.array([self.tier1, self.tier2, self.tier3])[tier - 1] * BPS
+        fractions: Array = _by_tier(self)[tier]
+        return fractions
 
     def one(self, tier: int) -> float:
         """Fraction of notional of one tier."""
         return (self.tier1, self.tier2, self.tier3)[tier - 1] * BPS
+
+
+@lru_cache(maxsize=64)
+def _by_tier(cost: BpsByTier) -> Array:
+    """(4,) fraction of notional of a tier at its own number; there is no tier 0."""
+    return frozen(np.array([np.nan, cost.tier1, cost.tier2, cost.tier3]) * BPS)
 
 
 @dataclass(frozen=True, slots=True)

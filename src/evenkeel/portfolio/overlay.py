@@ -196,8 +196,15 @@ def portfolio_vol(w: Array, moves: Array, variance: Array, shrinkage: float) -> 
     return math.sqrt((1.0 - shrinkage) * together + shrinkage * float((w * w) @ variance))
 
 
+def vol_at_most(w: Array, variance: Array) -> float:
+    """What `portfolio_vol` would be if all assets moved as one, which it never exceeds: no returns are read."""
+    return float(w @ np.sqrt(variance))
+
+
 def vol_target(w: Array, facts: Facts, settings: OverlaySettings) -> Array:
     """Scale everything to the volatility target where the portfolio exceeds it."""
+    if vol_at_most(w, facts.variance) < settings.vol_target * (1.0 - 1e-9):
+        return w
     vol = portfolio_vol(w, facts.moves, facts.variance, settings.shrinkage)
     return w * (settings.vol_target / vol) if vol > settings.vol_target else w
 
