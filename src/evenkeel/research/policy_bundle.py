@@ -100,8 +100,8 @@ def tilt(actor: Actor, market: Inputs, day_vol: Array, budget: float) -> Array:
     """
     rows, columns, _ = market.shape
     size = rows * columns
-    half, price = np.full(size, 0.5), np.ones(size)
-    own = Own(half, price, price, day_vol.ravel(), np.zeros(size), np.zeros(size, dtype=np.bool_), half * 2.0 * budget)
+    half, price, never = np.full(size, 0.5), np.ones(size), np.zeros(size, dtype=np.bool_)
+    own = Own(half, price, price, day_vol.ravel(), np.zeros(size), never, np.full(size, budget * CAP))
     seen = inputs(market.reshape(size, -1), own_part(own))
     return actor.act(seen, np.ones((size, 3), dtype=np.bool_)).reshape(rows, columns)
 
