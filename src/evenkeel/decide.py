@@ -19,7 +19,7 @@ from evenkeel.portfolio.allocate import AllocateSettings
 from evenkeel.portfolio.costs import CostSettings
 from evenkeel.portfolio.orders import OrderSettings
 from evenkeel.portfolio.overlay import Facts, OverlaySettings
-from evenkeel.signals import blend, opinions, regime
+from evenkeel.signals import blend, opinions, policy, regime
 from evenkeel.signals.blend import OpinionSettings
 from evenkeel.signals.regime import RegimeSettings
 from evenkeel.types import (
@@ -30,9 +30,9 @@ from evenkeel.types import (
     Carry,
     DayMark,
     Dropped,
-    Health,
     IntArray,
     Memory,
+    Opinion,
     Order,
     Pair,
     Plan,
@@ -115,18 +115,17 @@ def unavailable(view: View, rules: Rules) -> str:
 def decide(view: View, book: Book, brain: Brain, rules: Rules, slot: Slot) -> Plan:
     """Everything decided in one slot. Raises ValueError only for what would be a bug (no price for a holding)."""
     equity, held = book.valued(view.assets, view.price)
-    policy = opinions.policy(brain, view, wanted=rules.opinions.policy)
-    said, expected, score = (*view.opinions, policy), view.expected, view.score
-    if policy.health is Health.OK:
-        expected, score = blend.blend(said, view.vol, view.regime, rules.opinions)
-    lost = not view.heard and blend.lost(said)
+    proposal = _propose(view, book, brain, rules, slot, equity, held)
+    said = (*view.opinions, proposal.opinion)
+    expected, score = blend.joined(view.expected, view.score, proposal.opinion, view.vol, view.regime, rules.opinions)
+    lost = _lost(view, book.memory, said, slot)
     label = _label(view, book, rules, slot)
     marks = _marks(book.memory, rules.overlay, slot, equity)
     if _calm(view, book.memory, rules, slot, marks):
         answer = Answer(held, held, held)
     else:
         facts = _facts(view, book, rules, slot, equity, held, marks, lost=lost)
-        answer = _answer(view, book, rules, slot, facts, label.label, expected, score)
+        answer = _answer(view, book, rules, slot, facts, label.label, expected, score, proposal.wanted)
     return Plan(
         slot=slot,
         as_of=view.as_of,
@@ -179,14 +178,54 @@ def _touched(view: View, memory: Memory, settings: OverlaySettings) -> bool:
     return False
 
 
+def _propose(
+    view: View, book: Book, brain: Brain, rules: Rules, slot: Slot, equity: float, held: Array
+) -> policy.Proposal:
+    """What the policy would do with each asset's slot, its cap; a risk slot does not ask it."""
+    model, on = brain.policy, rules.opinions.policy
+    if model is None or not on:
+        opinion = opinions.absent(policy.KIND, len(held), wanted=on, why=brain.without.get(policy.KIND, ""))
+        return policy.Proposal(opinion, view.wanted)
+    if slot.kind is SlotKind.RISK:
+        return policy.Proposal(policy.silent(model, view), view.wanted)
+    full = rules.allocate.caps.of(rules.tier)
+    basis, opened, _, _ = _marked(view.assets, book.memory.positions, slot.time)
+    cooling = _cooling(view.assets, book.memory, slot)
+    own = policy.Own(
+        share=np.divide(held, full, out=np.zeros(len(held)), where=full > 0),
+        price=view.price,
+        basis=basis,
+        day_vol=blend.day_vol(view.vol),
+        age_s=(slot.time - opened).astype(np.float64),
+        cooling=cooling,
+        budget=full * equity,
+    )
+    return policy.propose(model, view, own, full, view.ready & (view.fault == 0) & ~cooling)
+
+
+def _lost(view: View, memory: Memory, said: Sequence[Opinion], slot: Slot) -> bool:
+    """Whether all configured opinions failed; a risk slot asks none and leaves it at what the last pass found."""
+    if slot.kind is SlotKind.RISK:
+        return memory.opinions_lost > 0
+    return not view.heard and blend.lost(said)
+
+
 def _answer(
-    view: View, book: Book, rules: Rules, slot: Slot, facts: Facts, label: str, expected: Array, score: Array
+    view: View,
+    book: Book,
+    rules: Rules,
+    slot: Slot,
+    facts: Facts,
+    label: str,
+    expected: Array,
+    score: Array,
+    wish: Array,
 ) -> Answer:
-    """Allocation, overlay, orders."""
+    """Allocation, overlay, orders. wish  (N,) weights that somebody wants, for `allocate.method: direct`."""
     if slot.kind is SlotKind.RISK:
         raw = base = facts.held
     else:
-        raw, base = _allocate(view, facts, label, rules, score)
+        raw, base = _allocate(view, facts, label, rules, score, wish)
     target, reasons = overlay.apply(raw, facts, rules.overlay, overlay.RULES[slot.kind])
     levels = overlay.stop_levels(facts, rules.overlay) if facts.touched and reasons else {}
     exits = _exits(view.assets, reasons, levels)
@@ -221,15 +260,15 @@ def _label(view: View, book: Book, rules: Rules, slot: Slot) -> Regime:
     return regime.step(book.memory.regime, view.regime, slot.time, rules.regime)
 
 
-def _allocate(view: View, facts: Facts, label: str, rules: Rules, score: Array) -> tuple[Array, Array]:
+def _allocate(view: View, facts: Facts, label: str, rules: Rules, score: Array, wish: Array) -> tuple[Array, Array]:
     """Raw weights, and the base: those of the same hold set without opinions."""
     holds = facts.held > 0
     eligible = (view.ready | holds) & (view.fault == 0) & ~facts.cooling
     frozen = facts.frozen | (holds & ~facts.cooling & ~np.isfinite(view.vol))
     if rules.allocate.method == "direct":
         given = (facts.held, frozen, label, rules.allocate)
-        raw = allocate.direct_weights(view.wanted, facts.tier, eligible, *given)
-        return raw, allocate.direct_weights(view.wanted, facts.tier, eligible & (raw > 0), *given)
+        raw = allocate.direct_weights(wish, facts.tier, eligible, *given)
+        return raw, allocate.direct_weights(wish, facts.tier, eligible & (raw > 0), *given)
     on = allocate.ground(view.vol, facts.tier, eligible, facts.held, frozen, label, rules.allocate)
     chosen = allocate.hold(on, score, view.liquidity, view.assets, rules.allocate)
     raw = allocate.spread(on, chosen, score, rules.allocate)
@@ -260,7 +299,7 @@ def _facts(
         opened=opened,
         high=high,
         stop=stop,
-        cooling=_among(view.assets, [a for a, until in memory.cooldowns.items() if until > slot.time]),
+        cooling=_cooling(view.assets, memory, slot),
         frozen=(held > 0) & (view.fault != 0) | _among(view.assets, memory.quarantined),
         drawdown_scale=marks.scale,
         drawdown_applied=memory.drawdown_scale,
@@ -288,6 +327,11 @@ def _marked(
             opened[i], high[i], stop[i] = position.opened, position.high, position.stop
             basis[i] = NAN if position.basis is None else float(position.basis)
     return basis, opened, high, stop
+
+
+def _cooling(assets: tuple[str, ...], memory: Memory, slot: Slot) -> BoolArray:
+    """(N,) where a stop fired lately."""
+    return _among(assets, [a for a, until in memory.cooldowns.items() if until > slot.time])
 
 
 def _among(assets: tuple[str, ...], chosen: Iterable[str]) -> BoolArray:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -27,7 +28,7 @@ from evenkeel.engine.slots import Cadence
 from evenkeel.errors import ConfigError, FeedError, NoEvidenceError, NotReadyError, StateError, StoppedError
 from evenkeel.market import features, synthetic
 from evenkeel.market.panel import panel as make_panel
-from evenkeel.signals import alpha
+from evenkeel.signals import alpha, policy
 from evenkeel.signals.view import Signals, SignalSettings, compute
 from evenkeel.types import Array, Brain, Identity, Memory, Pair, Panel
 from evenkeel.units import DAY_S, duration, iso
@@ -302,15 +303,31 @@ def brain_of(config: Config, home: Path) -> Brain:
     is damaged or was fitted on other features.
     """
     until = config.clock.end if config.clock.kind == "virtual" else None
-    path = artifacts.chosen("alpha", home / "models", shipped() / "models") if config.opinions.alpha else None
+    shown = {alpha.KIND: config.opinions.alpha_in_sample, policy.KIND: False}
+    found = {
+        room.KIND: _model(room, home, config.feed.bar, None if shown[room.KIND] else until)
+        for room in (alpha, policy)
+        if getattr(config.opinions, room.KIND)
+    }
+    fitted = {kind: model for kind, (model, _) in found.items() if model is not None}
+    return Brain(
+        alpha=(fitted[alpha.KIND],) if alpha.KIND in fitted else (),
+        policy=fitted.get(policy.KIND),
+        without={kind: why for kind, (_, why) in found.items() if why},
+    )
+
+
+def _model(room: Any, home: Path, bar_s: int, until: int | None) -> tuple[Any, str]:
+    """The model in use of a room, or None and why it cannot speak before `until` or on this bar."""
+    path = artifacts.chosen(room.KIND, home / "models", shipped() / "models")
     if path is None:
-        return Brain()
-    if until is not None and not config.opinions.alpha_in_sample and alpha.begins(path, config.feed.bar) > until:
-        return Brain(without={"alpha": f"{path.name} was trained on what is shown here, or later"})
+        return None, ""
+    if until is not None and room.begins(path, bar_s) > until:
+        return None, f"{path.name} was trained on what is shown here, or later"
     try:
-        return Brain(alpha=(alpha.load(path, config.feed.bar),))
+        return room.load(path, bar_s), ""
     except NoEvidenceError as error:
-        return Brain(without={"alpha": str(error)})
+        return None, str(error)
 
 
 def cadence(config: Config) -> Cadence:

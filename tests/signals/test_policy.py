@@ -127,7 +127,7 @@ def own(size=3):
 
 def said(of, time=100_000):
     """What is proposed for three empty slots of a tenth each."""
-    return policy.propose(of, view(time), own(), np.full(3, 0.1), np.ones(3, dtype=bool), 1_800)
+    return policy.propose(of, view(time), own(), np.full(3, 0.1), np.ones(3, dtype=bool))
 
 
 def test_an_action_is_the_opinion_and_its_weight_the_wish():

@@ -118,6 +118,18 @@ def blend(opinions: Sequence[Opinion], vol: Array, regime: Array, settings: Opin
     return expected[0], score[0]
 
 
+def joined(
+    expected: Array, score: Array, opinion: Opinion, vol: Array, regime: Array, settings: OpinionSettings
+) -> tuple[Array, Array]:
+    """What opinions came to, (N,) each, and one more that was asked only in the decision: as `blend` of all of them."""
+    if not speaks(opinion):
+        return expected, score
+    known = np.isfinite(vol)
+    more = settings.weight(opinion.name, regime) * opinion.strength * np.where(np.isfinite(opinion.x), opinion.x, 0.0)
+    score = np.where(known, score + more, 0.0)
+    return score * np.where(known, day_vol(vol), 0.0), score
+
+
 class Said(NamedTuple):
     """One opinion of many rows: x (R, N), NaN = none; strength (R,) of those that are well (R,)."""
 

@@ -9,7 +9,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from evenkeel.types import Brain, Health, Opinion, View, frozen
+from evenkeel.types import Health, Opinion, frozen
 
 ABSENT = {
     "alpha": "no model under models/alpha",
@@ -23,13 +23,3 @@ def absent(name: str, size: int, *, wanted: bool, why: str = "") -> Opinion:
     """An opinion of `size` assets that says nothing: x is NaN (N,), health tells why."""
     health, reason = (Health.MISSING, why or ABSENT[name]) if wanted else (Health.OFF, "switched off in config")
     return Opinion(name, frozen(np.full(size, np.nan)), health, reason=reason)
-
-
-def policy(brain: Brain, view: View, *, wanted: bool) -> Opinion:
-    """The policy's tilt of every asset. It depends on what is held, so it is asked inside the decision.
-
-    Raises TypeError for a policy that this version cannot serve: such a model must be refused when it is loaded.
-    """
-    if brain.policy is not None:
-        raise TypeError(f"policy of unknown kind {type(brain.policy).__name__}")
-    return absent("policy", len(view.assets), wanted=wanted)
