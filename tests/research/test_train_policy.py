@@ -120,6 +120,17 @@ def test_the_same_seed_gives_the_same_bytes_with_any_number_of_processes(market,
     assert files(again) == files(graduated[0])
 
 
+@pytest.mark.slow
+def test_ray_gives_the_same_bytes(market, graduated, tmp_path):
+    ray = pytest.importorskip("ray", reason="Ray is not installed: the [ray] extra")
+    try:
+        again = taught(market, tmp_path, backend=Backend("ray", jobs=2))
+    finally:
+        ray.shutdown()
+
+    assert files(again) == files(graduated[0])
+
+
 def test_a_finished_training_is_not_trained_again(market, graduated, tmp_path):
     """Resumed after its end it writes what it has."""
     told = []

@@ -290,7 +290,7 @@ def _show_bundle(bundle: Mapping[str, Any]) -> None:
             one["round"],
         )
         for one in bundle["seeds"]
-        for budget, found in {"all": one["validation"], **one["budgets"]}.items()
+        for budget, found in (("all", one["validation"]), *sorted(one["budgets"].items(), key=lambda x: float(x[0])))
     ]
     heads = ("validation", "budget", "active Sharpe", "max drawdown", "windows won", "round")
     for line in aligned(heads, rows, right=range(1, len(heads))):
