@@ -58,7 +58,7 @@ def test_a_bundle_is_served(graduated):
     model = policy.load(path, 3_600)
 
     assert set(model.actors) == {"general"}
-    assert model.window_s == 24 * 3_600
+    assert model.window_s == 25 * 3_600
     said = orjson.loads((path / "golden.json").read_bytes())
     assert len(said["input"]) == 64
     assert set(said["output"]) == {"general"}
