@@ -29,6 +29,8 @@ from bars import ASSETS, BARS, folder
 HERE = Path(__file__).resolve().parent
 PEERS = HERE.parent / ".peers"
 SUITES = ("plain", "full", "features", "live", "growth")
+ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+"""What every process runs in: ours may keep its compiled code, as the peers' installed packages keep theirs."""
 YEAR = 17_520
 LIVE_BARS, LIVE_ASSETS = 4_000, 88
 TA_ASSETS = 4
@@ -59,7 +61,7 @@ def ran(suite: str, name: str, number: int, command: Sequence[str]) -> Run | Non
     if not Path(command[0]).exists():
         return None
     began = time.perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, cwd=HERE, text=True)
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, cwd=HERE, env=ENVIRONMENT, text=True)
     assert process.stdout is not None
     out = process.stdout.read()
     _, status, used = os.wait4(process.pid, 0)

@@ -65,13 +65,19 @@ def utc(text: str | int | datetime) -> int:
 def iso(time_s: int) -> str:
     """ISO time of UTC seconds, e.g. `2025-07-01T06:00:00Z`."""
     day, second = divmod(int(time_s), DAY_S)
-    return f"{_date(day)}T{second // HOUR_S:02d}:{second % HOUR_S // 60:02d}:{second % 60:02d}Z"
+    return f"{_date(day)}T{_clock(second)}Z"
 
 
 @lru_cache(maxsize=256)
 def _date(day: int) -> str:
     """ISO date of a day counted from 1970."""
     return datetime.fromtimestamp(day * DAY_S, UTC).date().isoformat()
+
+
+@lru_cache(maxsize=256)
+def _clock(second: int) -> str:
+    """ISO time of a second of the day."""
+    return f"{second // HOUR_S:02d}:{second % HOUR_S // 60:02d}:{second % 60:02d}"
 
 
 def floor_to(value: Decimal, decimals: int) -> Decimal:

@@ -72,10 +72,16 @@ def _too_late(slot: Slot, now: int, cadence: Cadence) -> str:
 
 def begun(memory: Memory, slot: Slot) -> Memory:
     """Memory with the slot spent: whatever becomes of it, it never begins again. Raises ValueError if it had begun."""
-    mark = memory.watermarks.get(slot.kind.value, -1)
+    return changed(memory, watermarks=spent(memory, slot))
+
+
+def spent(memory: Memory, slot: Slot) -> dict[str, int]:
+    """The watermarks once a slot has begun. Raises ValueError if it had begun before."""
+    kind = str(slot.kind)
+    mark = memory.watermarks.get(kind, -1)
     if slot.time <= mark:
         raise ValueError(f"slot {slot.id} has begun before (watermark {mark})")
-    return changed(memory, watermarks={**memory.watermarks, slot.kind.value: slot.time})
+    return {**memory.watermarks, kind: slot.time}
 
 
 def ended(memory: Memory, outcome: SlotOutcome, **also: Any) -> Memory:

@@ -13,7 +13,7 @@ from typing import Any
 
 from evenkeel.decide import Rules, decide, unavailable
 from evenkeel.engine import record as rows
-from evenkeel.engine.slots import TRADING, begun, ended
+from evenkeel.engine.slots import TRADING, begun, ended, spent
 from evenkeel.portfolio import book as accounts
 from evenkeel.portfolio.book import Difference
 from evenkeel.types import (
@@ -71,14 +71,16 @@ def prepare(
 
     recorded  draft the journal's rows; False where nobody keeps a journal (back-tests), for all three steps of a slot
     """
-    memory = begun(memory, slot)
+    marks = spent(memory, slot)
     memory, differences = _reconciled(memory, view, holdings)
-    book = Book(holdings, memory)
-    plan = decider(view, book, brain, rules, slot)
+    plan = decider(view, Book(holdings, memory), brain, rules, slot)
     intents = tuple([Intent(order) for order in plan.orders])
-    draft = rows.draft(plan, book, differences) if recorded else {"entry_atr": plan.carry.entry_atr, "tables": {}}
+    draft: Mapping[str, Any] = {"entry_atr": plan.carry.entry_atr, "tables": {}}
+    if recorded:
+        now = changed(memory, watermarks=marks)  # the journal shows the slot begun
+        draft = rows.draft(plan, Book(holdings, now), differences)
     step = OpenSlot(slot, plan.as_of, draft, intents)
-    memory = accounts.apply_carry(memory, plan.carry, open_slots=(*memory.open_slots, step))
+    memory = accounts.apply_carry(memory, plan.carry, watermarks=marks, open_slots=(*memory.open_slots, step))
     return Prepared(memory, step, plan, differences)
 
 
@@ -128,7 +130,7 @@ def close(memory: Memory, step: OpenSlot, *, recorded: bool = True) -> Memory:
     closed: dict[str, Any] = {"open_slots": tuple([other for other in memory.open_slots if other.slot != slot])}
     if memory.flatten and not step.intents and not closed["open_slots"]:
         closed |= {"flatten": False, "trading_state": TradingState.HALTED}
-    outcome = SlotOutcome(slot.id, slot.kind.value, slot.time, "done", "", step.as_of, len(step.intents))
+    outcome = SlotOutcome(slot.id, str(slot.kind), slot.time, "done", "", step.as_of, len(step.intents))
     done = ended(memory, outcome, **closed)
     return _recorded(done, outcome, rows.completed(step, done)) if recorded else done
 
