@@ -15,6 +15,7 @@ from evenkeel.portfolio.allocate import (
     direct_weights,
     ground,
     hold,
+    ranking,
     spread,
     water_fill,
 )
@@ -83,8 +84,8 @@ def test_a_held_asset_stays_within_the_margin_and_leaves_beyond_it():
     score = np.array([6.0, 5.0, 4.0, 3.0, 2.0, 1.0])
 
     def names(*held):
-        chosen = choose(score, np.ones(6), NAMES, ALL, np.isin(NAMES, held), 2, 1)
-        return "".join(n for n, c in zip(NAMES, chosen, strict=True) if c)
+        chosen = choose(ranking(score, np.ones(6), NAMES, ALL), [name in held for name in NAMES], 2, 1)
+        return "".join(NAMES[i] for i in sorted(chosen))
 
     assert names() == "AB"
     assert names("C") == "AC"
@@ -92,13 +93,12 @@ def test_a_held_asset_stays_within_the_margin_and_leaves_beyond_it():
     assert names("A", "B", "C") == "ABC"
 
 
-def test_unknown_scores_rank_as_zero_and_the_ineligible_are_not_held():
-    score = np.array([np.nan, 0.1, -0.1, 9.0, np.nan, 0.0])
-    chosen = choose(
-        score, np.array([1.0, 1, 1, 1, 5, np.nan]), NAMES, np.array([1, 1, 1, 0, 1, 1], dtype=bool), NONE, 2, 0
-    )
+def test_ties_break_by_liquidity_then_by_symbol_and_the_ineligible_do_not_rank():
+    eligible = np.array([1, 1, 1, 0, 1, 1], dtype=bool)
+    deep = np.array([1.0, 1, 1, 1, 5, np.nan])
 
-    assert [n for n, c in zip(NAMES, chosen, strict=True) if c] == ["B", "E"]
+    assert ranking(np.array([0.0, 0.1, -0.1, 9.0, 0.0, 0.0]), deep, NAMES, eligible) == [1, 4, 0, 5, 2]
+    assert ranking(np.zeros(6), np.ones(6), tuple("FEDCBA"), ALL) == [5, 4, 3, 2, 1, 0]
 
 
 def raw_weights(score, vol, liquidity, names, tier, eligible, held, frozen, regime, settings):
@@ -109,7 +109,7 @@ def raw_weights(score, vol, liquidity, names, tier, eligible, held, frozen, regi
 
 def test_attraction_by_hand():
     """exp(clip(s / 0.05, -2, 2)) / max(vol, floor)."""
-    score, vol = np.array([0.05, 1.0, -1.0, np.nan, 0.0]), np.array([0.5, 1.0, 1.0, 0.5, 0.01])
+    score, vol = np.array([0.05, 1.0, -1.0, 0.0, 0.0]), np.array([0.5, 1.0, 1.0, 0.5, 0.01])
     on = ground(np.append(vol, np.nan), np.ones(6, dtype=np.int64), ALL, np.zeros(6), NONE, "trend", S)
 
     np.testing.assert_allclose(attraction(score, on.safe[:5], 1.0), [np.e / 0.5, np.e**2, np.e**-2, 2.0, 10.0])

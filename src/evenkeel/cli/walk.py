@@ -86,7 +86,7 @@ def _regime(seen: Look) -> dict[str, Any]:
 
 
 def _rank(seen: Look, i: int) -> dict[str, Any]:
-    """Place among the assets that may be held, as `portfolio.allocate.choose` ranks them."""
+    """Place among the assets that may be held, as `portfolio.allocate.ranking` has it."""
     decided, view = seen.plan, seen.view
     may = _eligible(seen)
     merit, depth = np.nan_to_num(decided.score), np.nan_to_num(view.liquidity)

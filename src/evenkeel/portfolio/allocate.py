@@ -83,44 +83,30 @@ class AllocateSettings:
     vol_floor: Annotated[float, Gt(0), Le(5), Key("smallest volatility believed", "annualised")] = 0.10
 
 
-def choose(
-    score: Array,
-    liquidity: Array,
-    assets: tuple[str, ...],
-    eligible: BoolArray,
-    held: BoolArray,
-    k: int,
-    margin: int,
-) -> BoolArray:
-    """The hold set, (N,): held assets ranked within k + margin stay, then the best others fill up to k.
+def choose(ranked: list[int], held: list[bool], k: int, margin: int) -> list[int]:
+    """The hold set out of positions in their order: held ones within k + margin stay, the best others fill up to k.
 
-    score (N,) NaN counts as 0 · liquidity (N,) breaks ties, then the symbol · eligible (N,) may be held at all ·
-    held (N,) is held now.
+    held  (N,) as a list, whether it is held now
     """
-    chosen = np.zeros(len(eligible), dtype=bool)
-    chosen[_best(ranking(score, liquidity, assets, eligible), held.tolist(), k, margin)] = True
-    return chosen
-
-
-def ranking(score: Array, liquidity: Array, assets: tuple[str, ...], eligible: BoolArray) -> list[int]:
-    """Positions of the eligible (N,), best score first; the more liquid, then the symbol, breaks ties."""
-    at = eligible.nonzero()[0]
-    merit = score[at]
-    merit = -np.where(np.isfinite(merit), merit, 0.0)
-    order = merit.argsort()
-    rising = merit[order]
-    if np.count_nonzero(rising[1:] == rising[:-1]):
-        depth = liquidity[at]
-        order = np.lexsort((_alphabet(assets)[at], -np.where(np.isfinite(depth), depth, 0.0), merit))
-    ranked: list[int] = at[order].tolist()
-    return ranked
-
-
-def _best(ranked: list[int], held: list[bool], k: int, margin: int) -> list[int]:
-    """Of positions in their order: the held among the first k + margin, and the first others up to k."""
     near = ranked[: k + margin]
     stay = [i for i in near if held[i]]
     return stay + [i for i in near if not held[i]][: k - len(stay)] if len(stay) < k else stay
+
+
+def ranking(score: Array, liquidity: Array, assets: tuple[str, ...], eligible: BoolArray) -> list[int]:
+    """Positions of the eligible (N,), best score first; the more liquid, then the symbol, breaks ties.
+
+    score (N,) without NaN, as blended · liquidity (N,) NaN counts as 0
+    """
+    at = eligible.nonzero()[0]
+    demerit = -score[at]
+    order = demerit.argsort()
+    ordered = demerit[order]
+    if np.count_nonzero(ordered[1:] == ordered[:-1]):
+        depth = liquidity[at]
+        order = np.lexsort((_alphabet(assets)[at], -np.where(np.isfinite(depth), depth, 0.0), demerit))
+    ranked: list[int] = at[order].tolist()
+    return ranked
 
 
 @lru_cache(maxsize=64)
@@ -135,10 +121,9 @@ def _alphabet(assets: tuple[str, ...]) -> IntArray:
 def attraction(score: Array, safe: Array, tilt: float) -> Array:
     """a_i = exp(tilt clip(s_i / 0.05, -2, 2)) / sigma_i of those chosen, (n,) > 0.
 
-    score (n,) NaN counts as 0 · safe (n,) volatility believed, annualised
+    score (n,) without NaN, as blended · safe (n,) volatility believed, annualised
     """
-    lean = np.where(np.isfinite(score), score, 0.0) / SCORE_UNIT
-    a: Array = np.exp(tilt * np.minimum(np.maximum(lean, -2.0), 2.0)) / safe
+    a: Array = np.exp(tilt * np.minimum(np.maximum(score / SCORE_UNIT, -2.0), 2.0)) / safe
     return a
 
 
@@ -242,8 +227,8 @@ def hold(on: Ground, score: Array, liquidity: Array, assets: tuple[str, ...], se
     """(n,) positions of what to hold, ascending: the best by score (N,), of tier 3 only its best few."""
     ranked, held, sleeve = ranking(score, liquidity, assets, on.free), on.held.tolist(), on.sleeve.tolist()
     count = settings.tier3_count
-    small = set(_best([i for i in ranked if sleeve[i]], held, count, count))
-    chosen = _best([i for i in ranked if not sleeve[i] or i in small], held, on.places, settings.margin)
+    small = set(choose([i for i in ranked if sleeve[i]], held, count, count))
+    chosen = choose([i for i in ranked if not sleeve[i] or i in small], held, on.places, settings.margin)
     return np.array(sorted(chosen), dtype=np.int64)
 
 
