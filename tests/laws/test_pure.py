@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from evenkeel.decide import decide
 from evenkeel.market.panel import panel as make_panel
 from evenkeel.market.panel import pick
-from evenkeel.portfolio.allocate import choose
+from evenkeel.portfolio.allocate import ranking
 from evenkeel.signals.view import compute
 from evenkeel.store.codec import to_json
 from evenkeel.types import Book, Brain, DayMark, Holdings, Position, Slot, SlotKind
@@ -180,13 +180,11 @@ def test_a_decider_that_uses_the_order_of_columns_is_caught():
 
 def test_ties_break_by_liquidity_then_by_symbol():
     """Equal scores: the more traded; equally traded: the first in the alphabet, wherever it stands."""
-    everybody = np.ones(4, dtype=bool)
-    nobody = ~everybody
     depth = np.array([1e6, 1e6, 1e6, 2e6])
     for names in (("D", "C", "B", "A"), ("B", "D", "C", "Z"), ("Z", "Y", "X", "W")):
-        chosen = choose(np.zeros(4), depth, names, everybody, nobody, 2, 0)
+        ranked = ranking(np.zeros(4), depth, names, np.ones(4, dtype=bool))
 
-        assert {n for n, c in zip(names, chosen, strict=True) if c} == {names[3], min(names[:3])}
+        assert [names[i] for i in ranked] == [names[3], *sorted(names[:3])]
 
 
 def scaled(decider, seed, hour, kind):
