@@ -54,7 +54,10 @@ NAN = float("nan")
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """Everything configured that a decision depends on. `pairs` stand in the order of the view's assets."""
+    """Everything configured that a decision depends on. `pairs` stand in the order of the view's assets.
+
+    slot  (N,) weight of a full slot of the policy: the cap, and where it trades alone no more than an equal share
+    """
 
     pairs: tuple[Pair, ...]
     benchmark: str
@@ -67,11 +70,15 @@ class Rules:
     quality: quality.QualitySettings
 
     tier: IntArray = field(init=False, repr=False, compare=False)
+    slot: Array = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         tier = np.array([pair.tier for pair in self.pairs], dtype=np.int64)
-        tier.flags.writeable = False
-        object.__setattr__(self, "tier", tier)
+        full, share = self.allocate.caps.of(tier), (1.0 - self.allocate.cash_buffer) / max(1, len(tier))
+        slot = np.minimum(full, share) if self.allocate.method == "direct" else full
+        for name, array in (("tier", tier), ("slot", slot)):
+            array.flags.writeable = False
+            object.__setattr__(self, name, array)
 
     def tiers(self) -> IntArray:
         """Tier of each asset, (N,)."""
@@ -115,12 +122,12 @@ def unavailable(view: View, rules: Rules) -> str:
 def decide(view: View, book: Book, brain: Brain, rules: Rules, slot: Slot) -> Plan:
     """Everything decided in one slot. Raises ValueError only for what would be a bug (no price for a holding)."""
     equity, held = book.valued(view.assets, view.price)
-    proposal = _propose(view, book, brain, rules, slot, equity, held)
+    marks = _marks(book.memory, rules.overlay, slot, equity)
+    proposal = _propose(view, book, brain, rules, slot, equity, held, marks.scale)
     said = (*view.opinions, proposal.opinion)
     expected, score = blend.joined(view.expected, view.score, proposal.opinion, view.vol, view.regime, rules.opinions)
     lost = _lost(view, book.memory, said, slot)
     label = _label(view, book, rules, slot)
-    marks = _marks(book.memory, rules.overlay, slot, equity)
     if _calm(view, book.memory, rules, slot, marks):
         answer = Answer(held, held, held)
     else:
@@ -178,17 +185,27 @@ def _touched(view: View, memory: Memory, settings: OverlaySettings) -> bool:
     return False
 
 
+def proposed(view: View, book: Book, brain: Brain, rules: Rules, slot: Slot) -> policy.Proposal:
+    """What the policy says in a slot, before anything is made of it: what `decide` begins with."""
+    equity, held = book.valued(view.assets, view.price)
+    scale = _marks(book.memory, rules.overlay, slot, equity).scale
+    return _propose(view, book, brain, rules, slot, equity, held, scale)
+
+
 def _propose(
-    view: View, book: Book, brain: Brain, rules: Rules, slot: Slot, equity: float, held: Array
+    view: View, book: Book, brain: Brain, rules: Rules, slot: Slot, equity: float, held: Array, scale: float
 ) -> policy.Proposal:
-    """What the policy would do with each asset's slot, its cap; a risk slot does not ask it."""
+    """What the policy would do with each asset's slot, which the drawdown scale shrinks; a risk slot does not ask it.
+
+    Its wishes are weights before the overlay, which is what multiplies them by that scale.
+    """
     model, on = brain.policy, rules.opinions.policy
     if model is None or not on:
         opinion = opinions.absent(policy.KIND, len(held), wanted=on, why=brain.without.get(policy.KIND, ""))
         return policy.Proposal(opinion, view.wanted)
     if slot.kind is SlotKind.RISK:
         return policy.Proposal(policy.silent(model, view), view.wanted)
-    full = rules.allocate.caps.of(rules.tier)
+    full = rules.slot * scale
     basis, opened, _, _ = _marked(view.assets, book.memory.positions, slot.time)
     cooling = _cooling(view.assets, book.memory, slot)
     own = policy.Own(
@@ -200,7 +217,7 @@ def _propose(
         cooling=cooling,
         budget=full * equity,
     )
-    return policy.propose(model, view, own, full, view.ready & (view.fault == 0) & ~cooling)
+    return policy.propose(model, view, own, rules.slot, view.ready & (view.fault == 0) & ~cooling)
 
 
 def _lost(view: View, memory: Memory, said: Sequence[Opinion], slot: Slot) -> bool:
@@ -266,7 +283,9 @@ def _allocate(view: View, facts: Facts, label: str, rules: Rules, score: Array, 
     eligible = (view.ready | holds) & (view.fault == 0) & ~facts.cooling
     frozen = facts.frozen | (holds & ~facts.cooling & ~np.isfinite(view.vol))
     if rules.allocate.method == "direct":
-        given = (facts.held, frozen, label, rules.allocate)
+        applied = max(facts.drawdown_scale, facts.drawdown_applied) or 1.0
+        kept = facts.held / applied  # before the overlay, which scales it again
+        given = (kept, frozen, label, rules.allocate)
         raw = allocate.direct_weights(wish, facts.tier, eligible, *given)
         return raw, allocate.direct_weights(wish, facts.tier, eligible & (raw > 0), *given)
     on = allocate.ground(view.vol, facts.tier, eligible, facts.held, frozen, label, rules.allocate)

@@ -29,7 +29,7 @@ def test_every_strategy_has_a_name_and_btc_comes_first(ask):
     found = variants.baselines(ask, ask.loaded(), quick=False)
 
     assert set(variants.NAMES) == set(get_args(Name))
-    assert list(found) == list(variants.NAMES.values())[1:]
+    assert list(found) == [name for key, name in variants.NAMES.items() if key not in {"rebalancer", "policy"}]
     assert list(variants.baselines(ask, ask.loaded(), quick=True)) == ["buy-and-hold BTC"]
 
 
@@ -63,6 +63,21 @@ def test_without_alpha_its_stand_in_is_silent_too(ask):
     assert (edge.alpha, edge.rule, edge.edge) == (True, True, False)
     assert found.notes[0] == "Without policy: not computed, it said nothing anyway (no model)."
     assert "stand-in" in found.notes[-1]
+
+
+def test_a_policy_that_trades_alone_is_not_run_without_itself(ask):
+    """It keeps its own allocation without the overlay; in the rebalancer it is silenced like any other."""
+    alone = Ask(
+        ask.made, Path("config/rl.yaml"), ("clock.kind=virtual", "clock.from=2025-07-01", "clock.to=2025-08-01")
+    )
+    own = alone.loaded()
+    found = variants.without(alone, own, ("policy",), {})
+
+    assert list(found.runs) == ["without overlay"]
+    assert found.runs["without overlay"].config.allocate == own.config.allocate
+    assert "Without policy: not computed, nothing else decides." in found.notes
+    silenced = variants.without(ask, ask.loaded(), ("policy",), {}).runs["without policy"].config.opinions
+    assert (silenced.policy, silenced.alpha, silenced.rule) == (False, True, True)
 
 
 def test_without_overlay_no_limit_binds(ask):

@@ -13,7 +13,7 @@ import pytest
 from evenkeel.config import find, load, shipped
 
 ROOT = Path(__file__).resolve().parents[2]
-PRESETS = ["config.yaml", "demo.yaml", "replay.yaml", "universe.yaml"]
+PRESETS = ["config.yaml", "demo.yaml", "replay.yaml", "rl.yaml", "universe.yaml"]
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from evenkeel.config import load, show
 from evenkeel.config.keys import leaves
 from evenkeel.config.strategies import PRESETS
 from evenkeel.errors import ConfigError
-from evenkeel.signals.strategies import WEIGHTS, Name
+from evenkeel.signals.strategies import LEARNED, WEIGHTS, Name
 
 
 @pytest.fixture
@@ -34,8 +34,9 @@ def test_every_strategy_has_its_settings_and_each_is_sound(ask):
     assert len({one.digest for one in loaded.values()}) == len(loaded)
     for name, one in loaded.items():
         assert one.config.strategy == name
-        assert one.config.allocate.method == ("direct" if name in WEIGHTS else "scores")
+        assert one.config.allocate.method == ("direct" if name in {*WEIGHTS, LEARNED} else "scores")
         assert one.config.overlay.exits is (name not in WEIGHTS)
+        assert one.config.opinions.policy is (name in {"rebalancer", LEARNED})
         assert one.config.opinions.rule is (name == "rebalancer")
 
 
@@ -86,6 +87,9 @@ def test_what_is_shown_is_read_back_as_it_was(ask, name):
         (("strategy=rsi", "allocate.method=scores"), ("rsi needs allocate.method direct, not scores", "--strategy")),
         (("allocate.method=direct",), ("rebalancer needs allocate.method scores, not direct",)),
         (("strategy=low_vol", "opinions.alpha=true"), ("low_vol stands alone, but opinions.alpha is true",)),
+        (("strategy=policy", "allocate.method=scores"), ("policy needs allocate.method direct",)),
+        (("strategy=policy", "opinions.alpha=true"), ("policy stands alone, but opinions.alpha is true",)),
+        (("strategy=policy", "opinions.policy=false"), ("policy decides by opinions.policy, which is false",)),
         (("strategy=equal_weight", "opinions.rule=true"), ("equal_weight stands alone, but opinions.rule is true",)),
     ],
 )
@@ -109,3 +113,12 @@ def test_presets_name_keys_that_exist_and_change_something(ask):
         value = {leaf.path: leaf.default for leaf in leaves(loaded.config)}
 
         assert {path for path in own if value[path] == default[path]} <= {"allocate.gross.trend"}
+
+
+def test_winners_of_the_policy_may_drift(ask):
+    """The overlay cuts a position later than the allocation stops buying it, and cash is left for costs."""
+    made = ask("strategy: policy\n").config
+
+    for tier in ("tier1", "tier2", "tier3", "tier3_sleeve"):
+        assert getattr(made.overlay.caps, tier) > 1.1 * getattr(made.allocate.caps, tier)
+    assert made.allocate.cash_buffer > made.orders.cash_reserve

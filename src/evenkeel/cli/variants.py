@@ -16,7 +16,7 @@ from evenkeel.cli.backtests import Ask, with_digest
 if TYPE_CHECKING:
     from evenkeel.config import Loaded
 
-OPINIONATED, BENCHMARK = "rebalancer", "buy_and_hold"
+OPINIONATED, LEARNED, BENCHMARK = "rebalancer", "policy", "buy_and_hold"
 
 NAMES: Mapping[str, str] = {
     OPINIONATED: "evenkeel",
@@ -29,6 +29,7 @@ NAMES: Mapping[str, str] = {
     "rsi": "RSI 30/70",
     "rsi_sma": "RSI with SMA",
     "ma_crossover": "MA crossover",
+    LEARNED: "RL policy",
 }
 """Strategy -> its name on a page; what is best known first."""
 
@@ -45,19 +46,21 @@ class Ablation:
 
 
 def baselines(ask: Ask, own: Loaded, *, quick: bool) -> dict[str, Loaded]:
-    """Every other strategy under its name; the benchmark alone where it must be quick."""
-    names = [BENCHMARK] if quick else [name for name in NAMES if name != OPINIONATED]
+    """Every strategy that needs no model under its name; the benchmark alone where it must be quick."""
+    names = [BENCHMARK] if quick else [name for name in NAMES if name not in {OPINIONATED, LEARNED}]
     return {NAMES[name]: _strategy(ask, name) for name in names if name != own.config.strategy}
 
 
 def without(ask: Ask, own: Loaded, spoke: Iterable[str], silent: Mapping[str, str]) -> Ablation:
     """The run without each opinion that spoke, and without the risk overlay."""
-    heard = set(spoke)
-    runs = {f"without {name}": ask.loaded(*_silenced(name)) for name in OPINIONS if name in heard}
+    heard, alone = set(spoke), own.config.strategy
+    runs = {f"without {name}": ask.loaded(*_silenced(name)) for name in OPINIONS if name in heard - {alone}}
     runs[f"without {OVERLAY}"] = ask.loaded(*_no_overlay())
     notes = [f"Without {name}: not computed, it said nothing anyway ({why})." for name, why in silent.items()]
     same = [name for name, loaded in runs.items() if loaded.digest == own.digest]
     notes += [f"{name.capitalize()}: not computed, the run has none." for name in same]
+    if alone in heard & {LEARNED}:
+        notes.append(f"Without {alone}: not computed, nothing else decides.")
     if ALPHA in heard:
         notes.append("Without alpha the stand-in, rule, is silent too.")
     return Ablation({name: loaded for name, loaded in runs.items() if name not in same}, tuple(notes))

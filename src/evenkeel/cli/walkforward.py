@@ -7,7 +7,7 @@ import resource
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 import typer
@@ -18,7 +18,7 @@ from evenkeel.cli.opening import settings
 from evenkeel.cli.output import AsJson, ConfigFile, Context, Overrides, aligned, emit, errors, percent, say
 from evenkeel.cli.progress import progress
 from evenkeel.errors import EvidenceError
-from evenkeel.signals.strategies import OPINIONATED, Name
+from evenkeel.signals.strategies import BASELINES, OPINIONATED
 from evenkeel.types import Brain
 from evenkeel.units import DAY_S, iso
 
@@ -133,7 +133,7 @@ def _judged(runs: _Runs, *, baselines: bool) -> dict[str, Any]:
     from evenkeel.research import significance, trials
 
     ours = runs.run()
-    others = {name: runs.run(name) for name in _baselines()} if baselines else {}
+    others = {name: runs.run(name) for name in BASELINES} if baselines else {}
     returns = metrics.daily_returns(*ours.curve)[1]
     known, families = backtests.ledger(runs.made.home), (FAMILY, trials.FIRST_LOOK)
     rng = np.random.default_rng(0)
@@ -159,11 +159,6 @@ def _judged(runs: _Runs, *, baselines: bool) -> dict[str, Any]:
 def _figures(ran: Tried) -> dict[str, Any]:
     said = summary.of_backtest(ran.result, ran.loaded, ())
     return {**said["metrics"], "orders_sha256": said["orders_sha256"]}
-
-
-def _baselines() -> tuple[str, ...]:
-    """Every strategy but ours, what is best known first."""
-    return tuple(name for name in get_args(Name) if name != OPINIONATED)
 
 
 def _of_forecasts(walked: Walked) -> dict[str, Any]:

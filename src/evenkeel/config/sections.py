@@ -166,7 +166,7 @@ class Config:
     ] = True
     seed: Annotated[int, Ge(0), Le(2**32 - 1), Key("seed of everything random (embedded market, models)")] = 7
     strategy: Annotated[
-        Name, Key("what decides: the rebalancer, or a baseline with the settings that it brings (docs: strategies.md)")
+        Name, Key("what decides: the rebalancer, the policy alone, or a baseline; each brings settings (strategies.md)")
     ] = "rebalancer"
     clock: Clock = Clock()
     feed: Feed = Feed()

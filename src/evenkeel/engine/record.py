@@ -14,7 +14,8 @@ import numpy as np
 
 from evenkeel.engine.slots import TRADING
 from evenkeel.portfolio.book import Difference
-from evenkeel.types import Book, Fill, Intent, Memory, OpenSlot, Plan, Slot, SlotKind, SlotOutcome
+from evenkeel.signals.policy import KIND
+from evenkeel.types import Book, Fill, Intent, Memory, OpenSlot, Opinion, Plan, Slot, SlotKind, SlotOutcome
 from evenkeel.units import plain
 
 Row = dict[str, Any]
@@ -79,7 +80,7 @@ def _plan_row(plan: Plan, book: Book) -> Row:
         "drawdown": plan.drawdown,
         "drawdown_scale": plan.carry.drawdown_scale,
         "orders": len(plan.orders),
-        "opinions": {o.name: {"health": o.health.value, "version": o.version} for o in plan.opinions},
+        "opinions": {o.name: _opinion(o, plan.assets) for o in plan.opinions},
         "dropped": [_json(d) for d in plan.dropped],
     }
     return {
@@ -90,6 +91,17 @@ def _plan_row(plan: Plan, book: Book) -> Row:
         "book": _book(book) if acts else {},
         "plan": decided,
     }
+
+
+def _opinion(said: Opinion, assets: Sequence[str]) -> Row:
+    """Health and version, what else is to be said, and x of the policy, which the market alone does not tell."""
+    row: Row = {"health": said.health.value, "version": said.version}
+    if said.reason:
+        row["reason"] = said.reason
+    known = np.isfinite(said.x)
+    if said.name == KIND and known.any():
+        row["x"] = {a: x for a, x, told in zip(assets, said.x.tolist(), known.tolist(), strict=True) if told}
+    return row
 
 
 def _book(book: Book) -> dict[str, Any]:

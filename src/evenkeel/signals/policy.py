@@ -247,6 +247,16 @@ class PolicyModel:
         """1 until it expires, then linearly down to 0 within 24 h."""
         return min(1.0, max(0.0, 1.0 - (time - self.expires) / DAY_S))
 
+    def voices(self, regime: Array) -> dict[str, float]:
+        """Which actors speak, and what each counts; regime (6,) as in `act`."""
+        if len(self.actors) == 1:
+            return {GENERAL: 1.0}
+        said: dict[str, float] = {}
+        for name, share in zip(DIRECTIONS, regime[: len(DIRECTIONS)].tolist(), strict=True):
+            speaker = name if name in self.actors else GENERAL
+            said[speaker] = said.get(speaker, 0.0) + share
+        return said
+
     def act(self, seen: Inputs, allowed: BoolArray, regime: Array) -> Array:
         """(B,) actions; NaN where it is beyond belief. regime (6,) probabilities, the first three of DIRECTIONS."""
         general = self.actors[GENERAL]
@@ -335,7 +345,10 @@ def _number(value: float | None) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """What the policy says in one slot. wanted  (N,) weights, NaN = hold what is held."""
+    """What the policy says in one slot.
+
+    wanted  (N,) weights, NaN = hold what is held; as the model expires, its moves shrink with what its weight has left
+    """
 
     opinion: Opinion
     wanted: Array
@@ -360,7 +373,8 @@ def propose(model: PolicyModel, view: View, own: Own, slot: Array, tradable: Boo
         action = np.full_like(action, np.nan)
     fresh = model.freshness(view.time)
     opinion = Opinion(KIND, action, health, model.strength * fresh, model.name, why)
-    return Proposal(opinion, np.where(np.isfinite(action), wanted(own.share, np.nan_to_num(action)) * slot, np.nan))
+    wish = wanted(own.share, fresh * np.nan_to_num(action)) * slot
+    return Proposal(opinion, np.where(np.isfinite(action), wish, np.nan))
 
 
 def silent(model: PolicyModel, view: View) -> Opinion:

@@ -2,7 +2,8 @@
 
 A strategy says one of two things of every row: a *score*, which takes the place of all opinions and is blended and
 allocated like any of them, or the *weights* that it wants, which `allocate.method: direct` takes as they are.
-`rebalancer` and `inverse_vol` say neither: all opinions, and none. What each needs switched off stands in
+`rebalancer` and `inverse_vol` say neither: all opinions, and none; of `policy` the decision itself asks a trained model
+for weights. What each needs switched off stands in
 `config/strategies.py`. The one law: row t reads only rows <= t (design section 7, law 1).
 
 Indicators are those of the `ta` library, per asset on whole hours, each phase within the hour a series of its own (as
@@ -14,7 +15,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 
@@ -38,6 +39,7 @@ Name = Literal[
     "rsi",
     "rsi_sma",
     "ma_crossover",
+    "policy",
 ]
 
 RSI_H, RSI_LOW, RSI_HIGH = 14, 30.0, 70.0
@@ -212,7 +214,13 @@ WEIGHTS: Mapping[str, Formula] = {
     "ma_crossover": ma_crossover,
 }
 OPINIONATED = "rebalancer"
-"""The one strategy that listens to opinions."""
+"""The one strategy that listens to all opinions."""
+
+LEARNED = "policy"
+"""The strategy of weights that a trained policy wants: `decide` asks it, so it has no formula here."""
+
+BASELINES: tuple[str, ...] = tuple(name for name in get_args(Name) if name not in {OPINIONATED, LEARNED})
+"""Strategies that need no model: there to be beaten."""
 
 
 def score(name: str, seen: Seen) -> Array | None:
