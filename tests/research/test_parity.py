@@ -9,6 +9,7 @@ from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
+import numpy as np
 import orjson
 import pytest
 
@@ -110,6 +111,33 @@ def test_an_edited_record_is_found_and_its_stage_named(journal, speaking, statem
 
     assert (found.stage, named in found.what) == (stage, True), found
     assert found.sentence().startswith(f"{stage}: {found.what} of ")
+
+
+class Nudged:
+    """A feed of which one feature of one asset, or of the market, is one unit in the last place higher."""
+
+    def __init__(self, feed, name, at):
+        self.feed, self.name, self.at = feed, name, at
+
+    def __getattr__(self, name):
+        return getattr(self.feed, name)
+
+    def view(self, time, since):
+        """What the feed shows."""
+        view = self.feed.view(time, since)
+        changed = getattr(view, self.name).copy()
+        changed[self.at] = np.nextafter(changed[self.at], np.inf)
+        return replace(view, **{self.name: changed})
+
+
+@pytest.mark.parametrize(("name", "at"), [("features", (3, 5)), ("market", -1)])
+def test_a_feature_that_nobody_minds_is_named_all_the_same(original, speaking, name, at):
+    """No price, opinion, score or order changes by it: only the digest of what was seen."""
+    found = parity.compare(original, parts(Nudged(speaking, name, at)))
+
+    assert (found.difference.stage, found.difference.what) == ("features", "inputs.features")
+    assert found.difference.slot.startswith("rebalance@")
+    assert len(found.difference.recorded) == 16
 
 
 def test_how_far_fills_are_apart_is_said_in_bps(journal, speaking):

@@ -6,6 +6,7 @@ enough to replay the decision bit for bit.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -15,16 +16,16 @@ import numpy as np
 from evenkeel.engine.slots import TRADING
 from evenkeel.portfolio.book import Difference
 from evenkeel.signals.policy import KIND
-from evenkeel.types import Book, Fill, Intent, Memory, OpenSlot, Opinion, Plan, Slot, SlotKind, SlotOutcome
+from evenkeel.types import Book, Fill, Intent, Memory, OpenSlot, Opinion, Plan, Slot, SlotKind, SlotOutcome, View
 from evenkeel.units import plain
 
 Row = dict[str, Any]
 
 
-def draft(plan: Plan, book: Book, differences: Sequence[Difference]) -> dict[str, Any]:
+def draft(plan: Plan, view: View, book: Book, differences: Sequence[Difference]) -> dict[str, Any]:
     """What an open slot keeps of its decision: entry-stop distances for settling, and the rows known so far."""
     tables: dict[str, list[Row]] = {
-        "plans": [_plan_row(plan, book)],
+        "plans": [_plan_row(plan, view, book)],
         "targets": _target_rows(plan),
         "equity": [_equity_row(plan, book)],
         "alerts": [_difference_row(plan, d) for d in differences],
@@ -72,7 +73,7 @@ def audit(memory: Memory, time: int, event: str, detail: Mapping[str, Any]) -> t
     return replace(memory, audit_hash=row["hash"]), [row]
 
 
-def _plan_row(plan: Plan, book: Book) -> Row:
+def _plan_row(plan: Plan, view: View, book: Book) -> Row:
     acts = bool(plan.orders) or plan.slot.kind in TRADING
     decided = {
         "regime": plan.carry.regime.label,
@@ -87,10 +88,21 @@ def _plan_row(plan: Plan, book: Book) -> Row:
         "slot": plan.slot.id,
         "as_of": plan.as_of,
         "config_digest": book.memory.config_digest,
-        "inputs": {"origin": plan.carry.origin},
+        "inputs": _inputs(plan, view),
         "book": _book(book) if acts else {},
         "plan": decided,
     }
+
+
+def _inputs(plan: Plan, view: View) -> Row:
+    """Origin of the signals; in trading slots also a digest of all features, of which one NaN is as good as another."""
+    row: Row = {"origin": plan.carry.origin}
+    if plan.slot.kind in TRADING:
+        digest = hashlib.sha256()
+        for array in (view.features, view.market):
+            digest.update(np.where(np.isnan(array), np.nan, array).tobytes())
+        row["features"] = digest.hexdigest()[:16]
+    return row
 
 
 def _opinion(said: Opinion, assets: Sequence[str]) -> Row:

@@ -78,7 +78,7 @@ def prepare(
     draft: Mapping[str, Any] = {"entry_atr": plan.carry.entry_atr, "tables": {}}
     if recorded:
         now = changed(memory, watermarks=marks)  # the journal shows the slot begun
-        draft = rows.draft(plan, Book(holdings, now), differences)
+        draft = rows.draft(plan, view, Book(holdings, now), differences)
     step = OpenSlot(slot, plan.as_of, draft, intents)
     memory = accounts.apply_carry(memory, plan.carry, watermarks=marks, open_slots=(*memory.open_slots, step))
     return Prepared(memory, step, plan, differences)

@@ -4,8 +4,8 @@ Every recorded slot is decided again by the back-test's own code, from the memor
 its rows are then compared with the recorded ones in the order in which a decision is made (`STAGES`). The walk ends at
 the first difference: what follows it would only be its consequence.
 
-Taken from the record as they are: what a person ordered (trading state, flatten). Features are not in the journal as
-numbers: a feature that changed is seen in prices, opinions, the regime and scores.
+Taken from the record as they are: what a person ordered (trading state, flatten). Features are in the journal as one
+digest for each trading slot: that one of them changed is told, which one is seen in opinions, the regime and scores.
 """
 
 from __future__ import annotations
@@ -150,18 +150,18 @@ def _decided(slot: Slot, memory: Memory, parts: Parts) -> Again:
     venue = PaperVenue(None, parts.feed, {pair.asset: pair for pair in parts.rules.pairs}, parts.rules.costs, cash)
     for asset, position in memory.positions.items():
         venue.vault.put(asset, position.units)
-    seen: list[tuple[Plan, Book]] = []
+    seen: list[tuple[Plan, View, Book]] = []
 
     def decider(view: View, book: Book, brain: Brain, rules: Rules, at: Slot) -> Plan:
         plan = decide(view, book, brain, rules, at)
-        seen.append((plan, book))
+        seen.append((plan, view, Book(book.holdings, slots.begun(book.memory, at))))
         return plan
 
     result: Result = backtest([slot], parts.feed, venue, memory, parts.brain, parts.rules, decider=decider)
     ended = result.memory.slots[-1]
     rows: dict[str, Table] = {"orders": result.orders}
-    for plan, book in seen:
-        rows |= record.draft(plan, book, ())["tables"]
+    for plan, view, book in seen:
+        rows |= record.draft(plan, view, book, ())["tables"]
     return Again(ended.outcome, ended.reason, result.memory, rows, venue.fills(-1))
 
 
