@@ -10,8 +10,8 @@ pytest.importorskip("stable_baselines3", reason="training needs the [train] extr
 from evenkeel.errors import NotReadyError
 from evenkeel.research import exams
 from evenkeel.research.exams import Exam
-from evenkeel.research.policy_bundle import evidence_of, proven, tilt
 from evenkeel.research.significance import EQUAL, WORSE
+from evenkeel.research.tilts import proven, tilt, tilted
 from evenkeel.signals.policy import NAMES, Actor
 from research import planted_school as school
 
@@ -23,7 +23,8 @@ def exam(net, matched=None, won=True):
     net = np.array([net], dtype=np.float64)
     matched = np.zeros_like(net) if matched is None else np.array([matched], dtype=np.float64)
     time = HOUR * np.arange(1, net.shape[1] + 1)
-    return Exam(time, (1_000.0,), np.ones(net.shape, dtype=np.int64), net, matched, np.array([[won]]))
+    books, nought = np.ones(net.shape, dtype=np.int64), np.zeros((1, 1))
+    return Exam(time, (1_000.0,), books, net, matched, np.array([[won]]), nought, nought.astype(np.int64))
 
 
 def test_the_sharpe_ratio_is_that_of_the_active_return():
@@ -82,9 +83,11 @@ def test_a_tilt_is_asked_of_a_half_held_slot():
     weight[np.arange(6), np.arange(len(NAMES) - 6, len(NAMES))] = 1.0
     market = np.zeros((1, 2, len(NAMES) - 6), dtype=np.float32)
     for number, wanted in enumerate((0.5, 0.5, 0.0, 0.0, 0.0, math.log10(0.97 * 2e4) - 4)):
-        one = Actor(((weight[number : number + 1], np.zeros(1, dtype=np.float32)),))
+        one = exams.alone(Actor(((weight[number : number + 1], np.zeros(1, dtype=np.float32)),)))
 
-        np.testing.assert_allclose(tilt(one, market, np.full((1, 2), 0.05), 2e4), wanted, atol=1e-6)
+        found = tilt(one, market, np.full((1, 3), 1 / 3), np.full((1, 2), 0.05), 2e4)
+
+        np.testing.assert_allclose(found, wanted, atol=1e-6)
 
 
 def test_what_was_learned_has_evidence():
@@ -93,7 +96,8 @@ def test_what_was_learned_has_evidence():
     for strength in (0.2, 0.0):
         learner, desk = school.learned(strength, 3, 2, books=128)
         since = int(desk.tape.time[school.CUT])
-        found[strength] = evidence_of(learner.actor(), desk.tape, desk.market, since, 1e4)
+        player = exams.alone(learner.actor())
+        found[strength] = tilted(player, desk.tape, desk.market, desk.regime, since, 1e4).evidence
 
     assert found[0.2].ic > 0.15
     assert found[0.2].ic_t > 5

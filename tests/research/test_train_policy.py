@@ -18,9 +18,9 @@ pytest.importorskip("stable_baselines3", reason="training needs the [train] extr
 from evenkeel import artifacts
 from evenkeel.errors import ArtifactError, DataError, StateError
 from evenkeel.market import panel as panels
-from evenkeel.research import checkpoints, exams, lessons, policy_bundle
+from evenkeel.research import checkpoints, exams, lessons, tilts
 from evenkeel.research.checkpoints import Shelf
-from evenkeel.research.courses import Course, Standing, advance, router
+from evenkeel.research.courses import Course, Standing, advance
 from evenkeel.research.exams import Figures
 from evenkeel.research.policy_bundle import Graduate, Specialist, middle
 from evenkeel.research.ppo import actor_in
@@ -209,9 +209,9 @@ def test_another_bar_is_judged_too_where_it_has_evidence(market, tmp_path, monke
     from research.conftest import make
 
     half = make(bar_s=1_800)
-    monkeypatch.setattr(policy_bundle, "proven", lambda found: found.decisions > 50)
+    monkeypatch.setattr(tilts, "proven", lambda found: found.decisions > 50)
     good = taught(market, tmp_path, settings=ONE, also=[half]).bundles[0].manifest
-    monkeypatch.setattr(policy_bundle, "proven", lambda found: False)
+    monkeypatch.setattr(tilts, "proven", lambda found: False)
     bad = taught(market, tmp_path, "v2", settings=ONE, also=[half]).bundles[0].manifest
 
     assert (good["bars"], bad["bars"]) == ([1_800, 3_600], [3_600])
@@ -297,7 +297,7 @@ def standing(score):
 def test_the_router_asks_each_actor_as_far_as_its_regime_is_probable():
     """Certain of a regime, its specialist alone is heard."""
     actors = {name: constant(x) for name, x in (("general", 0.2), ("chop", -0.6))}
-    play = router(actors["general"], {"chop": actors["chop"]})
+    play = exams.router(actors["general"], {"chop": actors["chop"]})
     seen, allowed = np.zeros((3, len(policy.NAMES)), dtype=np.float32), np.ones((3, 3), dtype=bool)
 
     told = play(seen, allowed, np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.25, 0.5, 0.25]]))

@@ -9,7 +9,6 @@ compared with the general actor on the validation that chose that one.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -17,10 +16,9 @@ import numpy as np
 from evenkeel.errors import DataError
 from evenkeel.research import exams
 from evenkeel.research.env.batch import Batch, Lesson
-from evenkeel.research.exams import Figures, Player
+from evenkeel.research.exams import Figures
 from evenkeel.research.lessons import School
 from evenkeel.research.ppo import Learner, PpoSettings, State, actor_in
-from evenkeel.signals.policy import DIRECTIONS, Actor, routed
 
 MODES = ("continuous", "discrete")
 TEACHINGS = ("all", "specialists")
@@ -170,7 +168,7 @@ def _judged(
     if course.regime is None:
         player = exams.alone(actor)
     else:
-        player = router(actor_in(standing.base, settings.ppo, discrete=settings.discrete), {course.regime: actor})
+        player = exams.router(actor_in(standing.base, settings.ppo, discrete=settings.discrete), {course.regime: actor})
     exam = exams.sit(school.desk, player, course.budgets)
     mark = Mark(standing.rounds, reward, exam.figures(), tuple(exam.figures(budget) for budget in course.budgets))
     standing = replace(standing, curve=(*standing.curve, mark))
@@ -188,9 +186,3 @@ def _rival(school: School, settings: PolicySettings, course: Course, standing: S
     """What the general actor alone comes to, on the same windows and budgets."""
     general = actor_in(standing.base, settings.ppo, discrete=settings.discrete)
     return exams.sit(school.desk, exams.alone(general), course.budgets).figures()
-
-
-def router(general: Actor, specialists: Mapping[str, Actor]) -> Player:
-    """All actors mixed by the probabilities of their regimes; the general one speaks where there is no specialist."""
-    actors = [specialists.get(name, general) for name in DIRECTIONS]
-    return lambda seen, allowed, likely: routed([one.merits(seen) for one in actors], likely.T, allowed)

@@ -8,7 +8,7 @@ are paid by the book and not by what it is compared with.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -19,7 +19,7 @@ from evenkeel.research.env.batch import Batch, Lesson, Windows
 from evenkeel.research.env.slots import SlotRules
 from evenkeel.research.env.tape import Tape
 from evenkeel.research.significance import Verdict
-from evenkeel.signals.policy import Actor, Inputs
+from evenkeel.signals.policy import DIRECTIONS, GENERAL, Actor, Inputs, routed
 from evenkeel.types import Array, BoolArray, IntArray
 from evenkeel.units import DAY_S, YEAR_S
 
@@ -34,10 +34,28 @@ def alone(actor: Actor) -> Player:
     return lambda seen, allowed, _: actor.act(seen, allowed)
 
 
+def router(general: Actor, specialists: Mapping[str, Actor]) -> Player:
+    """All actors mixed by the probabilities of their regimes; the general one speaks where there is no specialist."""
+    actors = [specialists.get(name, general) for name in DIRECTIONS]
+    return lambda seen, allowed, likely: routed([one.merits(seen) for one in actors], likely.T, allowed)
+
+
+def together(actors: Mapping[str, Actor]) -> Player:
+    """The actors of a served model, by name."""
+    general = actors[GENERAL]
+    return alone(general) if len(actors) == 1 else router(general, actors)
+
+
 def hold(seen: Inputs, allowed: BoolArray, _: Array) -> Array:
     """Buy with all that there is, and keep it."""
     del allowed
     return np.ones(len(seen))
+
+
+def nothing(seen: Inputs, allowed: BoolArray, _: Array) -> Array:
+    """Stay in cash."""
+    del allowed
+    return np.zeros(len(seen))
 
 
 def at_random(seed: int) -> Player:
@@ -89,6 +107,8 @@ class Exam:
     """What came of it. C budgets, T rows, W windows.
 
     books (C, T) that stand open · net, matched (C, T) sums of their log growth to the next row · won (C, W)
+    moved (C, W) what was traded, net of each bar, as a multiple of the book · doubtful (C, W) answers that were not
+    believed: not a number, or beyond what an actor learned
     """
 
     time: IntArray
@@ -97,6 +117,8 @@ class Exam:
     net: Array
     matched: Array
     won: BoolArray
+    moved: Array
+    doubtful: IntArray
 
     def growth(self, budget: float | None = None) -> tuple[IntArray, Array, Array]:
         """Times, and log growth of the average book and of the risk-matched share, where books stand open."""
@@ -136,19 +158,24 @@ def sit(desk: Desk, player: Player, budgets: tuple[float, ...]) -> Exam:
     shelf = np.repeat(np.arange(len(budgets)) * size, windows)
     books = np.zeros(len(budgets) * size, dtype=np.int64)
     net, matched = np.zeros(len(books)), np.zeros(len(books))
-    active = np.zeros(batch.count)
+    active, moved = np.zeros(batch.count), np.zeros(batch.count)
+    doubtful = np.zeros(batch.count, dtype=np.int64)
+    batch.end += 1  # no book is opened anew at the end, so that what it holds can be looked at
     for _ in range(desk.lesson.bars):
-        row = batch.slots.row.copy()
-        came = batch.step(player(seen, batch.allowed(), desk.regime[row]))
+        row, units, worth = batch.slots.row.copy(), batch.slots.units.copy(), batch.worth
+        action = player(seen, batch.allowed(), desk.regime[row])
+        came = batch.step(action)
+        doubtful += ~np.isfinite(action)
+        moved += np.abs(batch.slots.units - units) * desk.tape.price[row, batch.slots.asset] / worth
         books += np.bincount(shelf + row, minlength=len(books))
         net += np.bincount(shelf + row, came.net, minlength=len(books))
         matched += np.bincount(shelf + row, came.matched, minlength=len(books))
         active += came.net - came.matched
         seen = came.seen
-    shape = (len(budgets), size)
+    rows, ends = (len(budgets), size), (len(budgets), windows)
     return Exam(
-        desk.tape.time, budgets, books.reshape(shape), net.reshape(shape), matched.reshape(shape),
-        active.reshape(len(budgets), windows) > 0,
+        desk.tape.time, budgets, books.reshape(rows), net.reshape(rows), matched.reshape(rows),
+        active.reshape(ends) > 0, moved.reshape(ends), doubtful.reshape(ends),
     )  # fmt: skip
 
 

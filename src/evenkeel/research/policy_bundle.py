@@ -16,10 +16,9 @@ import orjson
 
 from evenkeel.errors import NotReadyError
 from evenkeel.market import features
-from evenkeel.research import evidence
+from evenkeel.research import tilts
 from evenkeel.research.courses import PolicySettings, Standing
-from evenkeel.research.env.tape import Tape
-from evenkeel.research.evidence import MIN_ASSETS, Evidence
+from evenkeel.research.evidence import Evidence
 from evenkeel.research.exams import Figures
 from evenkeel.research.lessons import CAP, School
 from evenkeel.research.ppo import State, actor_in, predicted
@@ -33,19 +32,12 @@ from evenkeel.signals.policy import (
     NAMES,
     OWN,
     SATURATED,
-    Actor,
     Inputs,
-    Own,
-    inputs,
-    own_part,
 )
-from evenkeel.types import Array, BoolArray
-from evenkeel.units import DAY_S, HOUR_S, duration
+from evenkeel.types import BoolArray
+from evenkeel.units import DAY_S, duration
 
 GOLDEN_ROWS = 64
-STEP_H = 3
-HORIZON_H = 24
-MIN_EVIDENCE_DAYS = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,41 +77,6 @@ def middle(graduates: Sequence[Graduate]) -> Graduate:
     """The one of the median score, the lower of two; of equals the first seed."""
     ordered = sorted(graduates, key=lambda one: (one.figures.score, one.seed))
     return ordered[(len(ordered) - 1) // 2]
-
-
-# ---------------------------------------------------------------- evidence
-
-
-def tilt(actor: Actor, market: Inputs, day_vol: Array, budget: float) -> Array:
-    """(n, N) what an actor wants of slots that are half held, without gain or age, outside any cool-down.
-
-    market (n, N, M) standardised · day_vol (n, N) · budget USD
-
-    Half held, both directions are open and equally far; of an empty slot nothing can be sold, and the actions of an
-    actor that knows it say nothing of the assets that it dislikes.
-    """
-    rows, columns, _ = market.shape
-    size = rows * columns
-    half, price, never = np.full(size, 0.5), np.ones(size), np.zeros(size, dtype=np.bool_)
-    own = Own(half, price, price, day_vol.ravel(), np.zeros(size), never, np.full(size, budget * CAP))
-    seen = inputs(market.reshape(size, -1), own_part(own))
-    return actor.act(seen, np.ones((size, 3), dtype=np.bool_)).reshape(rows, columns)
-
-
-def evidence_of(actor: Actor, tape: Tape, market: Inputs, since: int, budget: float) -> Evidence:
-    """IC of the tilt against the next 24 h's simple return, at decisions every 3 h from `since` (UTC s) on."""
-    ahead = HORIZON_H * HOUR_S // tape.bar_s
-    rows = np.flatnonzero((tape.time % (STEP_H * HOUR_S) == 0) & (tape.time >= since))
-    rows = rows[rows + ahead < len(tape.time)]
-    x = np.where(tape.ready[rows], tilt(actor, market[rows], tape.day_vol[rows], budget), np.nan)
-    returns = tape.opens[rows + ahead] / tape.opens[rows] - 1.0
-    few = min(MIN_ASSETS, max(3, len(tape.assets)))
-    return evidence.measure(x, returns, tape.day_vol[rows], HORIZON_H // STEP_H, min_assets=few)
-
-
-def proven(found: Evidence) -> bool:
-    """Whether another bar than the one that was learned on may be served: enough decisions, and they agree."""
-    return found.decisions * STEP_H * HOUR_S >= MIN_EVIDENCE_DAYS * DAY_S and found.ic > 0
 
 
 # ---------------------------------------------------------------- files
@@ -204,7 +161,7 @@ def manifest(
     return {
         "created": created,
         "expires": created + settings.expires_after_days * DAY_S,
-        "bars": sorted(bar for bar, found in proofs.items() if bar == own or proven(found)),
+        "bars": sorted(bar for bar, found in proofs.items() if bar == own or tilts.proven(found)),
         "features": {"digest": features.digest(), "names": list(FEATURE_NAMES)},
         "observation": {
             "names": list(NAMES), "clip": CLIP, "mean": school.scale.mean.tolist(), "sd": school.scale.sd.tolist()

@@ -20,7 +20,7 @@ from typing import Any
 
 from evenkeel import artifacts
 from evenkeel.artifacts import Bundle
-from evenkeel.research import lessons, policy_bundle, search
+from evenkeel.research import exams, lessons, policy_bundle, search, tilts
 from evenkeel.research.checkpoints import Shelf
 from evenkeel.research.courses import Course, PolicySettings, Standing, advance
 from evenkeel.research.env.tape import Tape
@@ -275,11 +275,13 @@ def _won(standing: Standing) -> bool:
 def _proofs(chosen: Graduate, group: Group, work: _Work, others: Sequence[Tape]) -> dict[int, Evidence]:
     """Bar s -> evidence of the chosen actor, on rows that its lessons did not see, at the middle budget."""
     school = work.school
-    actor = actor_in(chosen.standing.kept, work.settings.ppo, discrete=work.settings.discrete)
-    budget = sorted(group.budgets)[(len(group.budgets) - 1) // 2]
+    player = exams.alone(actor_in(chosen.standing.kept, work.settings.ppo, discrete=work.settings.discrete))
+    budget = tilts.middle_budget(group.budgets)
     since = int(school.tape.time[school.cut])
-    proofs = {school.tape.bar_s: policy_bundle.evidence_of(actor, school.tape, school.market, since, budget)}
+    own = tilts.tilted(player, school.tape, school.market, school.regime, since, budget)
+    proofs = {school.tape.bar_s: own.evidence}
     for tape in others:
         if tape.bar_s not in proofs:
-            proofs[tape.bar_s] = policy_bundle.evidence_of(actor, tape, tape.scaled(school.scale), since, budget)
+            market, regime = tape.scaled(school.scale), lessons.directions(tape)
+            proofs[tape.bar_s] = tilts.tilted(player, tape, market, regime, since, budget).evidence
     return proofs
