@@ -34,7 +34,9 @@ peers:  ## install the peers of the benchmarks, each into its own environment un
 	@set -e; for list in benchmarks/peers/*.txt; do name=$$(basename $$list .txt); \
 		if [ ! -e .peers/$$name/.installed ] || [ $$list -nt .peers/$$name/.installed ]; then \
 			echo "installing $$name into .peers/$$name"; $(PYTHON) -m venv .peers/$$name; \
-			.peers/$$name/bin/python -m pip install --quiet --disable-pip-version-check --no-input -r $$list; \
+			pip=".peers/$$name/bin/python -m pip install --quiet --disable-pip-version-check --no-input"; \
+			torch=$$(grep '^torch==' $$list || true); [ -z "$$torch" ] || $$pip $$torch; \
+			$$pip -r $$list; \
 			touch .peers/$$name/.installed; fi; done
 
 config: $(BASE)  ## write config/config.yaml anew from the code that reads it
