@@ -47,6 +47,23 @@ def test_a_view_says_what_its_opinions_come_to(late):
     assert world.same_bits(view.score, score)
 
 
+def test_every_row_is_blended_as_its_opinions_are_told():
+    """Two models, one after the other, with days on which neither is well: the rule stands in."""
+    first = fitted.model(trained_until=world.START - world.DAY, expires=world.START + 6 * 3600)
+    second = fitted.model(trained_until=world.START + world.DAY, expires=world.START + 2 * world.DAY + 13 * 3600)
+    signals = world.judged(Brain(alpha=(first, second)))
+    spoke = set()
+    for time in signals.panel.time[signals.first :: 3].tolist():
+        view = signals.at(time, 0)
+        expected, score = blend.blend(view.opinions, view.vol, view.regime, world.RULES.opinions)
+        spoke |= {o.name for o in view.opinions if o.health is Health.OK}
+
+        assert world.same_bits(view.expected, expected)
+        assert world.same_bits(view.score, score)
+        assert view.heard == any(blend.speaks(o) for o in view.opinions)
+    assert spoke == {"alpha", "rule"}
+
+
 def test_nothing_is_heard_where_no_opinion_is_well():
     settings = replace(world.SIGNALS, opinions=replace(world.RULES.opinions, rule=False))
     view = world.judged(Brain(), settings=settings).at(T, 0)

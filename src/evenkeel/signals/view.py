@@ -6,6 +6,7 @@ rows at once and the service may compute them anew each pass, and both see the s
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -16,6 +17,7 @@ from evenkeel.market import features, quality
 from evenkeel.market.kernels import fold, lag, window_sum
 from evenkeel.signals import alpha, blend, opinions, regime, strategies
 from evenkeel.signals import rule as rules
+from evenkeel.signals.alpha import AlphaModel
 from evenkeel.signals.blend import PRIOR_STRENGTH, OpinionSettings, Said
 from evenkeel.types import Array, BoolArray, Brain, Health, IntArray, Opinion, Panel, View, changed, frozen, unknown
 from evenkeel.units import DAY_S, HOUR_S, YEAR_S
@@ -285,15 +287,27 @@ def _said(
     wanted, nobody = settings.opinions, np.zeros(len(time), dtype=bool)
     said, well = [], nobody
     if fitted is not None:
-        shown = wanted.alpha_in_sample
-        told = [alpha.opinion(brain.alpha, fitted[0], t, bar_s, in_sample=shown) for t in time.tolist()]
-        well = np.array([opinion.health is Health.OK for opinion in told])
-        said.append(Said("alpha", fitted, np.array([opinion.strength for opinion in told]), well))
+        strength, well = _strengths(brain.alpha, fitted, time, bar_s, in_sample=wanted.alpha_in_sample)
+        said.append(Said("alpha", fitted, strength, well))
     prior = np.full(len(time), PRIOR_STRENGTH)
     said.append(Said("rule", rule, prior, ~well if wanted.rule else nobody))
     if own is not None:
         said.append(Said(settings.strategy, own, prior, ~nobody))
     return said
+
+
+def _strengths(
+    models: Sequence[AlphaModel], x: Array, time: IntArray, bar_s: int, *, in_sample: bool
+) -> tuple[Array, BoolArray]:
+    """Strength (R,) and whether it is well (R,) of what is told of x (R, N): asked anew where that may have changed."""
+    begins = np.array([[model.valid_from(bar_s)] for model in models])
+    ask = time > min(model.expires for model in models)
+    ask[1:] |= ((begins <= time[1:]) != (begins <= time[:-1])).any(axis=0)
+    ask[:1] = True
+    told = [alpha.opinion(models, x[0], t, bar_s, in_sample=in_sample) for t in time[ask].tolist()]
+    row = np.cumsum(ask) - 1
+    strength = np.array([opinion.strength for opinion in told])
+    return strength[row], np.array([opinion.health is Health.OK for opinion in told])[row]
 
 
 def _moves(logs: Array, hour: int) -> tuple[Array, Array]:
