@@ -23,8 +23,10 @@ NEVER = 4_102_444_800
 """2100-01-01."""
 
 
-def layers(seed: int, *, discrete: bool, gain: float = 1.0, still: bool = False) -> list[dict[str, Any]]:
-    """Weights of an actor of eight units; gain multiplies its answer, still = it answers 0."""
+def layers(
+    seed: int, *, discrete: bool, gain: float = 1.0, still: bool = False, eager: float = 0.0
+) -> list[dict[str, Any]]:
+    """Weights of an actor of eight units; gain multiplies its answer, still = it answers 0, eager is added to it."""
     rng = np.random.default_rng(seed)
     inner = 0.04 * rng.standard_normal((8, len(policy.NAMES)))
     for name, weight in LEAN.items():
@@ -35,6 +37,7 @@ def layers(seed: int, *, discrete: bool, gain: float = 1.0, still: bool = False)
         outer[1, 0] -= 1.0
     outer *= 0.0 if still else gain
     bias = np.zeros(len(outer))
+    bias[0] = eager
     if discrete:
         bias[2] = 1.0 if still else 0.2
     return [

@@ -61,7 +61,7 @@ def opinions(seen: Look, asset: str | None = None) -> dict[str, dict[str, Any]]:
             one["strength"] = opinion.strength
             one["weight"] = seen.engine.rules.opinions.weight(opinion.name, seen.view.regime)
         one |= {"version": opinion.version} if opinion.version else {}
-        one |= {"reason": opinion.reason} if opinion.reason and one["health"] != "ok" else {}
+        one |= {"reason": opinion.reason} if opinion.reason else {}
         said[opinion.name] = one
     return said
 

@@ -18,10 +18,10 @@ from evenkeel import store
 from evenkeel.cli.opening import settings
 from evenkeel.cli.output import Context
 from evenkeel.cli.remembered import recall
-from evenkeel.decide import unavailable
+from evenkeel.decide import Rules, decide, unavailable
 from evenkeel.engine import step
 from evenkeel.errors import FeedError, NotReadyError, UsageError
-from evenkeel.types import Holdings, Memory, Plan, Slot, SlotKind, TradingState, View
+from evenkeel.types import Book, Brain, Holdings, Memory, Plan, Slot, SlotKind, TradingState, View
 from evenkeel.units import iso, utc
 
 if TYPE_CHECKING:
@@ -47,6 +47,7 @@ class Look:
     engine: Engine
     start: Start
     view: View
+    book: Book
     plan: Plan
     unavailable: str
 
@@ -67,8 +68,14 @@ def look(home: Path, loaded: Loaded, at: str | None) -> Look:
                 raise
             raise UsageError(f"--at {at}: {error}") from error
     memory = replace(start.memory, watermarks={})  # the slot may have ended already; it is only looked at
-    made_up = step.prepare(memory, start.slot, view, start.holdings, engine.brain, engine.rules)
-    return Look(loaded, engine, start, view, made_up.plan, unavailable(view, engine.rules))
+    seen: list[Book] = []
+
+    def decider(view: View, book: Book, brain: Brain, rules: Rules, slot: Slot) -> Plan:
+        seen.append(book)
+        return decide(view, book, brain, rules, slot)
+
+    made_up = step.prepare(memory, start.slot, view, start.holdings, engine.brain, engine.rules, decider)
+    return Look(loaded, engine, start, view, seen[-1], made_up.plan, unavailable(view, engine.rules))
 
 
 @contextmanager
@@ -89,9 +96,10 @@ def parts(home: Path, loaded: Loaded) -> Iterator[Engine]:
 
 
 def _link(home: Path, copy: Path) -> None:
-    """The home's configuration and candles, so that whatever is written beside them stays in the copy."""
-    if (home / "config").is_dir():
-        (copy / "config").symlink_to((home / "config").resolve())
+    """The home's configuration, models and candles, so that whatever is written beside them stays in the copy."""
+    for name in ("config", "models"):
+        if (home / name).is_dir():
+            (copy / name).symlink_to((home / name).resolve())
     for path in (home / "data" / "candles").rglob("*.parquet"):
         target = copy / path.relative_to(home)
         target.parent.mkdir(parents=True, exist_ok=True)

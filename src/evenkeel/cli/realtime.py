@@ -14,6 +14,7 @@ from evenkeel.cli import opening, remembered, summary
 from evenkeel.cli.output import Context, emit, errors, say
 from evenkeel.errors import FeedError, NotReadyError
 from evenkeel.types import Slot, SlotKind
+from evenkeel.units import duration
 
 if TYPE_CHECKING:
     from evenkeel.config import Loaded
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
     from evenkeel.wiring import Engine
 
 
-def serve(made: Context, loaded: Loaded, *, once: SlotKind | None, as_json: bool) -> None:
-    """Run until SIGTERM or SIGINT; with `once`, run one slot and print what it did."""
+def serve(made: Context, loaded: Loaded, *, once: SlotKind | None, last: int, as_json: bool) -> None:
+    """Run until SIGTERM or SIGINT, or for `last` s (0 = for ever); with `once`, run one slot and print what it did."""
     from evenkeel import wiring
 
     stop = threading.Event()
@@ -32,7 +33,7 @@ def serve(made: Context, loaded: Loaded, *, once: SlotKind | None, as_json: bool
             _warm_up(engine, runner)
             idle, document = True, _one(runner, once)
         else:
-            idle, document = _loop(made, loaded, engine, runner, stop)
+            idle, document = _loop(made, loaded, engine, runner, stop, last)
         if as_json:
             emit(document)
         elif once is not None:
@@ -47,12 +48,17 @@ def serve(made: Context, loaded: Loaded, *, once: SlotKind | None, as_json: bool
 
 
 def _loop(
-    made: Context, loaded: Loaded, engine: Engine, runner: Runner, stop: threading.Event
+    made: Context, loaded: Loaded, engine: Engine, runner: Runner, stop: threading.Event, last: int
 ) -> tuple[bool, dict[str, Any]]:
     from evenkeel.service import loop, retraining
 
     exchange = loaded.config.feed.exchange
-    errors().print(f"evenkeel runs in {made.home.resolve()}: dry run on {exchange}; ctrl-c stops")
+    end = f"it ends in {duration(last)}, ctrl-c stops it before" if last else "ctrl-c stops"
+    errors().print(f"evenkeel runs in {made.home.resolve()}: dry run on {exchange}; {end}")
+    if last:
+        alarm = threading.Timer(last, stop.set)
+        alarm.daemon = True
+        alarm.start()
     settle = loaded.config.schedule.settle_s
     service = loop.Service(runner, engine.cadence, settle_s=settle, now=time.time, stop=stop)
     wanted = loaded.config.training

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from evenkeel import units
-from evenkeel.cli import reporting, summary
+from evenkeel.cli import job, reporting, summary
 from evenkeel.cli.backtests import Ask
-from evenkeel.cli.opening import opened, settings, stopping
+from evenkeel.cli.job import Capital, Duration, Job, Symbols
+from evenkeel.cli.opening import opened, stopping
 from evenkeel.cli.output import AsJson, ConfigFile, Context, Overrides, emit
 from evenkeel.cli.progress import progress
 from evenkeel.cli.reporting import DEFAULT, Quick, Strict
@@ -41,6 +42,9 @@ def run(
     context: typer.Context,
     config: ConfigFile = None,
     strategy: StrategyName = None,
+    symbols: Symbols = None,
+    capital: Capital = None,
+    duration: Duration = None,
     once: Annotated[SlotKind | None, typer.Option(help="Run one slot of this kind now, then stop.")] = None,
     until: When = None,
     orders_out: Annotated[
@@ -51,13 +55,16 @@ def run(
 ) -> None:
     """Run the rebalancer: on the real clock until stopped, or over past bars with a virtual one."""
     made: Context = context.obj
-    loaded = settings(made, config, [*_strategy(strategy), *(overrides or [])])
+    asked = Job(symbols, capital, duration)
+    loaded, last = job.loaded(made, config, [*_strategy(strategy), *(overrides or [])], asked)
     if loaded.config.clock.kind == "real":
         if until is not None or orders_out is not None:
             raise UsageError("--until and --orders-out belong to a virtual clock: leave them out, or set clock.kind")
+        if once is not None and last:
+            raise UsageError("--once runs one slot and ends: leave --duration out")
         from evenkeel.cli import realtime
 
-        realtime.serve(made, loaded, once=once, as_json=as_json)
+        realtime.serve(made, loaded, once=once, last=last, as_json=as_json)
         return
     if once is not None:
         raise UsageError("--once runs one slot on the real clock: leave it out, or set clock.kind=real")

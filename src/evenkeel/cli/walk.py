@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from evenkeel.cli.adviser import policy_of, sentence, wish_of
 from evenkeel.cli.decided import dropped_of, heading, opinions, orders_of
 from evenkeel.cli.output import console, percent, table
 from evenkeel.cli.planning import Look
@@ -56,11 +57,12 @@ def why_of(seen: Look, asset: str) -> dict[str, Any]:
         "market": _named(view.market_names, view.market),
         "regime": _regime(seen),
         "opinions": opinions(seen, name),
+        "policy": policy_of(seen, i),
         "vol": _known(view.vol[i]),
         "expected": float(decided.expected[i]),
         "score": float(decided.score[i]),
         "method": seen.engine.rules.allocate.method,
-        "wanted": _known(view.wanted[i]),
+        "wanted": wish_of(seen, i),
         **_rank(seen, i),
         "held": float(decided.held[i]),
         "raw": float(decided.raw[i]),
@@ -149,6 +151,8 @@ def show(document: Mapping[str, Any]) -> None:
     out.print(f"regime     {regime['label']}: " + ", ".join(f"{n} {p:.0%}" for n, p in regime["probabilities"].items()))
     for name, said in document["opinions"].items():
         out.print(f"{name:<11}{_opinion(said)}")
+        if name == "policy" and document["policy"]:
+            out.print(f"{'':<11}{sentence(document['policy'])}")
     out.print(f"expected   {document['expected']:+.4%} in 24 h, score {document['score']:+.5f}")
     out.print("rank       " + _ranked(document))
     out.print(f"held       {percent(document['held'])}\nraw        {percent(document['raw'])}")
@@ -188,7 +192,8 @@ def _outcome(document: Mapping[str, Any]) -> str:
 def _opinion(said: Mapping[str, Any]) -> str:
     if "value" not in said:
         return f"{said['health']}" + (f" ({said['reason']})" if "reason" in said else "")
-    return f"{said['health']}, x {said['value']:+.3f}, strength {said['strength']:g}, weight {said['weight']:g}"
+    told = f"{said['health']}, x {said['value']:+.3f}, strength {said['strength']:g}, weight {said['weight']:g}"
+    return told + (f" ({said['reason']})" if "reason" in said else "")
 
 
 def _listed(values: Mapping[str, float | None]) -> str:
