@@ -20,6 +20,7 @@ from stable_baselines3 import PPO
 from stable_baselines3.common.logger import Logger
 from stable_baselines3.ppo import MlpPolicy as Networks
 
+from evenkeel.research.adam import Adam
 from evenkeel.research.env.batch import Batch
 from evenkeel.research.env.vec import SlotVecEnv, action_space, observation_space
 from evenkeel.signals.policy import DIRECTIONS, MARKET, MOVES, Actor, Inputs, Scale
@@ -70,7 +71,7 @@ class Learner:
             gae_lambda=settings.lam,
             clip_range=settings.clip,
             ent_coef=settings.entropy,
-            policy_kwargs={"net_arch": list(settings.widths)},
+            policy_kwargs=_shape(settings),
             seed=seed,
             device="cpu",
         )
@@ -208,10 +209,15 @@ def _policy(networks: State, settings: PpoSettings, *, discrete: bool) -> Any:
     """Networks of stable-baselines3 with these weights."""
     kind = MaskableNetworks if discrete else Networks
     policy: Any = kind(
-        observation_space(), action_space(discrete=discrete), lambda _: settings.rate, net_arch=list(settings.widths)
+        observation_space(), action_space(discrete=discrete), lambda _: settings.rate, **_shape(settings)
     )
     policy.load_state_dict(_tensors(networks))
     return policy
+
+
+def _shape(settings: PpoSettings) -> dict[str, Any]:
+    """What networks are made of, and what moves them."""
+    return {"net_arch": list(settings.widths), "optimizer_class": Adam, "optimizer_kwargs": {"eps": 1e-5}}
 
 
 def _layers(policy: Any) -> Actor:
