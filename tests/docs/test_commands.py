@@ -29,6 +29,7 @@ NOT_RUN = {
     "systemctl": "needs systemd as init: the units are checked, and verified where systemd-analyze is there",
     "useradd": "adds a user to the machine",
     "python3 -m venv": "tests/config/test_packaging.py builds and unpacks the wheel instead",
+    "evenkeel run --config config/rl.yaml": "a day on Coinbase: tests/service/test_rl.py runs it for seconds",
     "/opt/evenkeel/bin/pip": "needs a package index: the files that it names must exist",
 }
 """Beginning of a command that no test can run, and why."""
