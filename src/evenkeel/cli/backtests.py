@@ -151,7 +151,8 @@ def command_line() -> str:
 def _trial(loaded: Loaded, brain: Brain, family: str, data_end: int) -> Trial:
     from evenkeel.research import trials
 
-    digest = _digest(loaded.digest, [model.digest for model in brain.alpha])
+    models = [*brain.alpha, *([brain.policy] if brain.policy is not None else [])]
+    digest = _digest(loaded.digest, [model.digest for model in models])
     return trials.Trial(
         id=trials.trial_id(family, digest, data_end), family=family, config_digest=digest, data_end=data_end,
         command=command_line(), created=int(time.time()),

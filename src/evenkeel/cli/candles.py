@@ -93,6 +93,18 @@ def read(
     return Candles(path, folds.visible(panel, use=use), 0, late)
 
 
+def refuse_held_out(read: Candles, needed: int, trained: str) -> None:
+    """Say what to do where only held-out bars could judge a model. Raises UsageError.
+
+    needed  UTC s, the first bar that could · trained  which model, and until when it was
+    """
+    if read.held_out and int(read.panel.time[-1]) < needed:
+        raise UsageError(
+            f"{trained}, and the bars that could judge it are held out: give --holdout, which writes their use to "
+            "models/holdout.log"
+        )
+
+
 def moment(option: str, text: str | None) -> int | None:
     """UTC s of a date that a person gave. Raises UsageError for text that is none."""
     try:

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from evenkeel import artifacts, metrics
 from evenkeel.artifacts import Bundle
-from evenkeel.cli import candles
+from evenkeel.cli import bundles, candles
 from evenkeel.cli.output import Context
+from evenkeel.cli.period import held
+from evenkeel.cli.policy_training import world_of
 from evenkeel.cli.progress import progress
 from evenkeel.errors import ArtifactError, UsageError
 from evenkeel.research.promote import Duel, Verdict
@@ -20,16 +22,15 @@ from evenkeel.units import DAY_S, HOUR_S, duration, iso
 
 if TYPE_CHECKING:
     from evenkeel.config import Loaded
-    from evenkeel.signals.alpha import AlphaModel
+    from evenkeel.research.contest import Contestant
     from evenkeel.types import Array, IntArray, Pair, Panel, Slot
-
-KIND = "alpha"
 
 
 @dataclass(frozen=True, slots=True)
 class Wish:
     """What the command line asked for: who is to be promoted, by which candles, with which leave."""
 
+    kind: str
     version: str
     data: Path | None
     holdout: bool
@@ -46,6 +47,7 @@ class Outcome:
     duel      None where none was fought · note  what a person should know besides, "" = nothing
     """
 
+    kind: str
     version: str
     champion: str
     promoted: bool
@@ -57,7 +59,7 @@ class Outcome:
 
     def to_json(self) -> dict[str, Any]:
         """Fields by name; figures that are not known are null, times ISO text."""
-        document = {"kind": KIND, **asdict(self)}
+        document = asdict(self)
         if self.duel is not None:
             figures = {
                 name: None if isinstance(value, float) and not math.isfinite(value) else value
@@ -73,21 +75,22 @@ def decide(made: Context, wish: Wish) -> Outcome:
     Raises ArtifactError for a challenger that is refused, UsageError where candles are wanted, or where --force would
     put an untried model in the place of one that works.
     """
-    from evenkeel.config import shipped
     from evenkeel.research import promotions
+    from evenkeel.research.contest import KINDS
 
-    shelves = (made.home / "models", shipped() / "models")
-    path = artifacts.locate(KIND, wish.version, *shelves)
-    challenger = believed(path)
-    loaded, pairs = candles.configured(made, wish.config, wish.overrides)
-    champion, refused = _champion(*shelves)
+    kind, shelves = wish.kind, bundles.shelves(made.home)
+    path = artifacts.locate(kind, wish.version, *shelves)
+    challenger = believed(kind, path)
+    settings = [*KINDS[kind].settings, *(wish.overrides or [])]
+    loaded, pairs = candles.configured(made, wish.config, settings)
+    champion, refused = _champion(kind, *shelves)
     before, found = champion.version if champion else "", None
     if champion and champion.path.resolve() == path.resolve():
-        return Outcome(wish.version, before, promoted=False, in_use=True, forced=False,
-                       sentence=f"{KIND} {wish.version} is in use already")  # fmt: skip
+        return Outcome(kind, wish.version, before, promoted=False, in_use=True, forced=False,
+                       sentence=f"{kind} {wish.version} is in use already")  # fmt: skip
     forced = wish.force and bool(champion or refused)
     if forced:
-        known = promotions.were_in_use(shelves[0], KIND)
+        known = promotions.were_in_use(shelves[0], kind)
         word = _forced(challenger, champion, refused, tried=challenger.digest in known)
     elif refused:
         raise UsageError(f"the model in use is refused ({refused}): restore it, or pass it over with --force")
@@ -96,29 +99,29 @@ def decide(made: Context, wish: Wish) -> Outcome:
     else:
         found, word = _duel(made, wish, loaded, pairs, (champion, challenger))
     if word.promoted:
-        artifacts.promote(KIND, wish.version, *shelves)
-        entry = promotions.Promotion(KIND, wish.version, challenger.digest, before,
+        artifacts.promote(kind, wish.version, *shelves)
+        entry = promotions.Promotion(kind, wish.version, challenger.digest, before,
                                      champion.digest if champion else "", forced, word.sentence)  # fmt: skip
         promotions.append(shelves[0], int(time.time()), entry)
-    return Outcome(wish.version, before, promoted=word.promoted, in_use=False, forced=forced, sentence=word.sentence,
-                   duel=found, note=_silent(challenger, loaded.config.feed.bar))  # fmt: skip
+    return Outcome(kind, wish.version, before, promoted=word.promoted, in_use=False, forced=forced,
+                   sentence=word.sentence, duel=found, note=_silent(challenger, loaded.config.feed.bar))  # fmt: skip
 
 
-def believed(path: Path) -> Bundle:
+def believed(kind: str, path: Path) -> Bundle:
     """A bundle that a run would load: its digests, features and golden output hold. Raises ArtifactError."""
-    from evenkeel.signals import alpha
+    from evenkeel.research.contest import KINDS
 
-    bundle = artifacts.read(path, KIND)
+    bundle = artifacts.read(path, kind)
     bars = [int(bar) for bar in bundle.manifest.get("bars", ())]
-    alpha.load(path, bars[0] if bars else HOUR_S)
+    KINDS[kind].load(path, bars[0] if bars else HOUR_S)
     return bundle
 
 
-def _champion(home: Path, shipped: Path) -> tuple[Bundle | None, str]:
+def _champion(kind: str, home: Path, shipped: Path) -> tuple[Bundle | None, str]:
     """The bundle in use, and why it is refused if it is."""
     try:
-        path = artifacts.chosen(KIND, home, shipped)
-        return (None if path is None else believed(path)), ""
+        path = artifacts.chosen(kind, home, shipped)
+        return (None if path is None else believed(kind, path)), ""
     except ArtifactError as error:
         return None, str(error)
 
@@ -144,28 +147,28 @@ def _silent(challenger: Bundle, bar_s: int) -> str:
 
 
 def _duel(
-    made: Context, wish: Wish, loaded: Loaded, pairs: Sequence[Pair], bundles: tuple[Bundle, Bundle]
+    made: Context, wish: Wish, loaded: Loaded, pairs: Sequence[Pair], sides: tuple[Bundle, Bundle]
 ) -> tuple[Duel, Verdict]:
     """Champion and challenger on the bars after both trainings, if there are enough."""
     from evenkeel.market import features
-    from evenkeel.market import panel as panels
     from evenkeel.research import promote
-    from evenkeel.signals import alpha
+    from evenkeel.research.contest import KINDS
 
-    old, new = (bundle.version for bundle in bundles)
+    old, new = (bundle.version for bundle in sides)
     if wish.data is None:
         raise UsageError(
             f"{old} is in use, {new} has to be better on bars after both trainings: give --data FILE with "
             f"{promote.MIN_DAYS:.0f} days of them"
         )
-    leave = (made, f"duel of {KIND} {old} and {new}") if wish.holdout else None
+    leave = (made, f"duel of {wish.kind} {old} and {new}") if wish.holdout else None
     read = candles.read(wish.data, pairs, leave=leave)
-    traded = [pair for pair in pairs if pair.asset in set(read.panel.assets)]
-    panel = panels.pick(read.panel, [pair.asset for pair in traded])
-    champion, challenger = (alpha.load(bundle.path, panel.bar_s) for bundle in bundles)
+    panel = held(read.panel, [pair.asset for pair in pairs])
+    traded = tuple(pair for pair in pairs if pair.asset in panel.assets)
+    room, world = KINDS[wish.kind], world_of(loaded, traded, int(panel.time[-1]))
+    champion, challenger = (room.enter(room.load(one.path, panel.bar_s), panel, world) for one in sides)
     warm = int(panel.time[0]) + features.warmup_bars(panel.bar_s) * panel.bar_s
-    since = max(warm, promote.judged_from(champion.valid_from(panel.bar_s), challenger.valid_from(panel.bar_s)))
-    until = int(panel.time[-1]) - max(champion.longest_h, challenger.longest_h) * HOUR_S
+    since = max(warm, promote.judged_from(champion.begins, challenger.begins))
+    until = int(panel.time[-1]) - max(champion.horizon_h, challenger.horizon_h) * HOUR_S
     if (until - since) / DAY_S < promote.MIN_DAYS:
         short = Duel(since, until, 0, math.nan, math.nan, math.nan, math.nan)
         return short, _with_hint(promote.verdict(short), read.held_out)
@@ -174,18 +177,16 @@ def _duel(
 
 
 def _fought(
-    champion: AlphaModel, challenger: AlphaModel, panel: Panel, pairs: Sequence[Pair], loaded: Loaded, since: int
+    champion: Contestant, challenger: Contestant, panel: Panel, pairs: Sequence[Pair], loaded: Loaded, since: int
 ) -> Duel:
     """Both judged, both traded."""
     from evenkeel.research import evidence, promote
-    from evenkeel.research.evaluate import evaluate
 
-    old, new = (evaluate(model, panel, since=since) for model in (champion, challenger))
-    before, after = (_traded(model, panel, pairs, loaded, since) for model in (champion, challenger))
+    (decided, old), (_, new) = (one.judge(since) for one in (champion, challenger))
+    before, after = (_traded(one, panel, pairs, loaded, since) for one in (champion, challenger))
     _, old_net, new_net = metrics.paired(before, after)
-    lags = evidence.lags_of(champion.longest_h, int(old.time[1] - old.time[0]))
-    first, last = int(old.time[0]), int(old.time[-1])
-    return promote.duel(first, last, old.series["ic"], new.series["ic"], lags, old_net, new_net)
+    lags = evidence.lags_of(champion.horizon_h, int(decided[1] - decided[0]))
+    return promote.duel(int(decided[0]), int(decided[-1]), old, new, lags, old_net, new_net)
 
 
 def _with_hint(word: Verdict, held_out: int) -> Verdict:
@@ -195,7 +196,7 @@ def _with_hint(word: Verdict, held_out: int) -> Verdict:
 
 
 def _traded(
-    model: AlphaModel, panel: Panel, pairs: Sequence[Pair], loaded: Loaded, since: int
+    side: Contestant, panel: Panel, pairs: Sequence[Pair], loaded: Loaded, since: int
 ) -> tuple[IntArray, Array]:
     """Times (UTC s) and equity (USD) of a back-test from `since` on in which the model decides.
 
@@ -209,17 +210,17 @@ def _traded(
     from evenkeel.engine.replay import Replay
     from evenkeel.research.backtest import backtest
     from evenkeel.signals.view import compute
-    from evenkeel.types import Brain, Identity, Memory
+    from evenkeel.types import Identity, Memory
 
-    config, brain = loaded.config, Brain(alpha=(model,))
+    config = loaded.config
     row = int(np.searchsorted(panel.time, since, side="right")) - 1
-    feed = Replay(compute(panel, brain, wiring.signal_settings(config), row))
+    feed = Replay(compute(panel, side.brain, wiring.signal_settings(config), row))
     broker = wiring.paper(config, feed, pairs, None)
     memory = Memory(Identity("paper", "paper", "virtual", ""), int(panel.time[0]) - panel.bar_s, loaded.digest)
     todo = list(slots.between(since, int(panel.time[-1]), wiring.cadence(config)))
-    with progress(len(todo), f"{model.version} trades", quiet=False) as advance:
+    with progress(len(todo), f"{side.version} trades", quiet=False) as advance:
         rules = wiring.rules_of(config, tuple(pairs))
-        result = backtest(_told(todo, advance), feed, broker, memory, brain, rules)
+        result = backtest(_told(todo, advance), feed, broker, memory, side.brain, rules)
     time_s, equity = zip(*result.equity, strict=True)
     return np.array(time_s, dtype=np.int64), np.array(equity, dtype=np.float64)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -80,7 +80,7 @@ def verify(
 @app.command()
 def promote(
     context: typer.Context,
-    kind: Annotated[str, typer.Argument(help="alpha")],
+    kind: Annotated[str, typer.Argument(help="alpha or policy.")],
     version: Annotated[str, typer.Argument(help="The challenger.")],
     data: Annotated[
         Path | None, typer.Option("--data", help="Candles after both were trained, on which the two are compared.")
@@ -95,10 +95,11 @@ def promote(
 ) -> None:
     """Put a version in use if it is better than the one in use; exit 4 where the champion stays."""
     from evenkeel.cli import duels
+    from evenkeel.research.contest import KINDS
 
-    if kind != duels.KIND:
-        raise UsageError(f"kind {kind} cannot be promoted: take {duels.KIND}")
-    said = duels.decide(context.obj, duels.Wish(version, data, holdout, force, config, overrides))
+    if kind not in KINDS:
+        raise UsageError(f"kind {kind} cannot be promoted: take {' or '.join(KINDS)}")
+    said = duels.decide(context.obj, duels.Wish(kind, version, data, holdout, force, config, overrides))
     if as_json:
         emit({"command": "models promote", **said.to_json()})
     if not (said.promoted or said.in_use):
@@ -189,7 +190,10 @@ def _cells(row: Mapping[str, Any]) -> Sequence[str]:
 
 
 def _verified(place: Place) -> dict[str, Any]:
-    """What was checked of a bundle and found."""
+    """What was checked of a bundle, which a run would load, and found."""
+    from evenkeel.cli.duels import believed
+    from evenkeel.research.contest import KINDS
+
     row: dict[str, Any] = {
         "kind": place.kind, "version": place.path.name, "path": place.path, "in_use": place.in_use, "digest": None,
         "ok": True, "checked": [], "problem": None,
@@ -197,23 +201,9 @@ def _verified(place: Place) -> dict[str, Any]:
     try:
         bundle = artifacts.read(place.path, place.kind)
         row |= {"digest": bundle.digest, "checked": ["digests"]}
-        if place.kind in CHECKS:
-            what, check = CHECKS[place.kind]
-            check(bundle)
-            row["checked"] = ["digests", *what]
+        if place.kind in KINDS:
+            believed(place.kind, bundle.path)
+            row["checked"] = ["digests", *KINDS[place.kind].checked]
     except ArtifactError as error:
         row |= {"ok": False, "problem": str(error)}
     return row
-
-
-def _replayed(bundle: Bundle) -> None:
-    """Load it as a run would. Raises ArtifactError for other features or another golden output."""
-    from evenkeel.cli.duels import believed
-
-    believed(bundle.path)
-
-
-CHECKS: Mapping[str, tuple[Sequence[str], Callable[[Bundle], None]]] = {
-    "alpha": (("features", "golden output"), _replayed),
-}
-"""Kind -> what is checked beyond the digests of its files."""

@@ -6,13 +6,14 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from evenkeel import artifacts
-from evenkeel.cli import candles
+from evenkeel.cli import candles, policy_tries
 from evenkeel.cli.candles import Candles
 from evenkeel.cli.output import AsJson, ConfigFile, Context, Overrides, aligned, emit, errors, percent, say
 from evenkeel.errors import NotReadyError, UsageError
@@ -98,7 +99,7 @@ def train(
     """
     made: Context = context.obj
     _refuse_contradictions(address, backend, tracking, checkpoint, resume=resume, no_tracking=no_tracking)
-    last, money = candles.moment("--until", until), _budgets(budgets)
+    last, money = candles.moment("--until", until), budgets_of(budgets)
     _require_extra()
     from evenkeel.research.courses import PolicySettings
     from evenkeel.research.search import Backend
@@ -108,7 +109,7 @@ def train(
 
     settings = PolicySettings(
         mode=mode, episodes=episodes, budgets=money, per_budget=per_budget, regimes=regimes, seeds=seeds, seed=seed,
-        symbols=_names(symbols), bars=bars, validation=validation, patience=patience,
+        symbols=names_of(symbols), bars=bars, validation=validation, patience=patience,
         specialist_budget=specialist_budget, expires_after_days=expires_days,
     )  # fmt: skip
     name = _new_version(made.home, version, settings)
@@ -117,13 +118,16 @@ def train(
     for one in read:
         errors().print(one.sentence(), soft_wrap=True)
     uri = None if no_tracking else tracking or local_store(made.home)
+    tries = policy_tries.planned(loaded.digest, settings, int(read[0].panel.time[-1]))
     with _progress() as told:
         done = teach(
-            read[0].panel, made.home / "models", name, _world(loaded, pairs), settings,
+            read[0].panel, made.home / "models", name, world_of(loaded, pairs), settings,
             created=int(time.time()), backend=Backend(backend, jobs or _jobs(settings), address),
-            also=[one.panel for one in read[1:]], checkpoints=checkpoint, resume=resume, on_progress=told,
+            also=[one.panel for one in read[1:]], checkpoints=checkpoint, resume=resume,
+            on_begin=lambda: policy_tries.begin(made.home, tries), on_progress=told,
             tracker=Tracker(None if uri is None else TrackingSettings(uri, first_experiment(settings))),
         )  # fmt: skip
+    policy_tries.end(made.home, tries, name)
     for note in _warnings(done, read):
         errors().print(f"warning: {note}", soft_wrap=True)
     document = _of_training(done, read, settings)
@@ -161,7 +165,7 @@ def _require_extra() -> None:
         raise NotReadyError(f"{error.name} is not installed: {EXTRA}") from error
 
 
-def _budgets(text: str) -> tuple[float, ...]:
+def budgets_of(text: str) -> tuple[float, ...]:
     """USD of `1000,10000`. Raises UsageError for text that is no amount."""
     try:
         found = tuple(float(part) for part in text.split(","))
@@ -172,7 +176,8 @@ def _budgets(text: str) -> tuple[float, ...]:
     return found
 
 
-def _names(text: str | None) -> tuple[str, ...]:
+def names_of(text: str | None) -> tuple[str, ...]:
+    """Symbols of `BTC, ETH`; none = all."""
     return () if text is None else tuple(filter(None, (part.strip() for part in text.split(","))))
 
 
@@ -182,12 +187,16 @@ def _jobs(settings: PolicySettings) -> int:
     return min(courses, os.cpu_count() or 1)
 
 
-def _world(loaded: Loaded, pairs: tuple[Pair, ...]) -> World:
-    """The configured rules, by which every book of the lessons trades."""
+def world_of(loaded: Loaded, pairs: tuple[Pair, ...], seen_until: int | None = None) -> World:
+    """The configured rules, by which every book trades.
+
+    seen_until  UTC s, last bar that may be seen; None = the last before the hold-out
+    """
     from evenkeel import wiring
     from evenkeel.research.lessons import World
 
-    return World(wiring.rules_of(loaded.config, pairs), wiring.signal_settings(loaded.config))
+    made = World(wiring.rules_of(loaded.config, pairs), wiring.signal_settings(loaded.config))
+    return made if seen_until is None else replace(made, holdout_from=seen_until)
 
 
 def _new_version(home: Path, wanted: str | None, settings: PolicySettings) -> str:

@@ -12,15 +12,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from evenkeel import artifacts
-from evenkeel.cli import candles, policy_training
+from evenkeel.cli import bundles, candles, policy_evaluation, policy_training
 from evenkeel.cli.candles import Candles, Data, Holdout
 from evenkeel.cli.output import AsJson, ConfigFile, Context, Overrides, aligned, emit, errors, say
-from evenkeel.errors import NotReadyError, UsageError
+from evenkeel.errors import UsageError
 from evenkeel.units import HOUR_S, duration, iso
 
 if TYPE_CHECKING:
     from evenkeel.research.train_alpha import Progress, Trained
-    from evenkeel.signals.alpha import AlphaModel
 
 KIND = "alpha"
 MB = 1_000_000
@@ -129,12 +128,13 @@ def evaluate(
     from evenkeel.signals import alpha
 
     made: Context = context.obj
-    path = _bundle(made.home, version)
+    path = bundles.find(made.home, KIND, version)
     _, pairs = candles.configured(made, config, overrides)
     artifacts.read(path, KIND)  # a damaged bundle is no reason to look at held-out bars
     read = candles.read(data, pairs, leave=(made, f"evaluate {KIND} {path.name}") if holdout else None)
     model = alpha.load(path, read.panel.bar_s)
-    _refuse_held_out(model, read)
+    needed = model.valid_from(read.panel.bar_s) + model.longest_h * HOUR_S
+    candles.refuse_held_out(read, needed, f"{model.version} was trained until {iso(model.train_end)}")
     found = judge(model, read.panel)
     document = {
         "command": f"evaluate {KIND}", "version": model.version, "digest": model.digest, "path": path,
@@ -151,41 +151,17 @@ def evaluate(
 
 
 training.command(name=policy_training.KIND)(policy_training.train)
+evaluation.command(name=policy_training.KIND)(policy_evaluation.evaluate)
 
 
 def _new_version(home: Path, wanted: str | None) -> str:
     """A name that no bundle has, in the home or shipped. Raises ArtifactError for one that is taken."""
-    from evenkeel.config import shipped
-
-    shelves = (home / "models", shipped() / "models")
+    shelves = bundles.shelves(home)
     if wanted is None:
         return artifacts.next_version(shelves, KIND)
     for shelf in shelves:
         artifacts.free(shelf, KIND, wanted)
     return wanted
-
-
-def _bundle(home: Path, version: str | None) -> Path:
-    """The folder of a version, or of the one in use. Raises NotReadyError where none is."""
-    from evenkeel.config import shipped
-
-    shelves = (home / "models", shipped() / "models")
-    found = artifacts.locate(KIND, version, *shelves) if version else artifacts.chosen(KIND, *shelves)
-    if found is None:
-        raise NotReadyError(
-            f"no {KIND} model is in use: name one with --version, or train and promote one (`evenkeel models ls`)"
-        )
-    return found
-
-
-def _refuse_held_out(model: AlphaModel, read: Candles) -> None:
-    """Say what to do where only held-out bars could judge the model. Raises UsageError."""
-    needed = model.valid_from(read.panel.bar_s) + model.longest_h * HOUR_S
-    if read.held_out and int(read.panel.time[-1]) < needed:
-        raise UsageError(
-            f"{model.version} was trained until {iso(model.train_end)}, and the bars that could judge it are held "
-            "out: give --holdout, which writes their use to models/holdout.log"
-        )
 
 
 def _unused(read: Sequence[Candles], bars: Sequence[int]) -> Iterator[str]:

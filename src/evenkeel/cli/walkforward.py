@@ -12,22 +12,20 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import numpy as np
 import typer
 
-from evenkeel.cli import backtests, candles, summary
+from evenkeel.cli import backtests, candles
+from evenkeel.cli.backtests import Ask
 from evenkeel.cli.candles import Data, Holdout
-from evenkeel.cli.opening import settings
-from evenkeel.cli.output import AsJson, ConfigFile, Context, Overrides, aligned, emit, errors, percent, say
+from evenkeel.cli.output import AsJson, ConfigFile, Overrides, aligned, emit, errors, percent, say
+from evenkeel.cli.period import Period, figures, held, period
 from evenkeel.cli.progress import progress
 from evenkeel.errors import EvidenceError
 from evenkeel.signals.strategies import BASELINES, OPINIONATED
 from evenkeel.types import Brain
-from evenkeel.units import DAY_S, iso
+from evenkeel.units import iso
 
 if TYPE_CHECKING:
-    from evenkeel.cli.backtests import Tried
-    from evenkeel.config import Loaded
     from evenkeel.research.evidence import Evidence
     from evenkeel.research.walkforward import Walked
-    from evenkeel.types import Panel
 
 FAMILY = "walkforward"
 
@@ -56,7 +54,6 @@ def walkforward(
     as_json: AsJson = False,
 ) -> None:
     """Refit the alpha before each of --folds tests, and count nothing but the tests: the source of headline numbers."""
-    from evenkeel.market import panel as panels
     from evenkeel.research import walkforward as research
     from evenkeel.research.fitting import TrainSettings
 
@@ -75,9 +72,10 @@ def walkforward(
         "command": "walkforward", "data": read.to_json(), "label": label, "seed": seed, **_of_forecasts(walked),
     }  # fmt: skip
     if portfolio:
-        held = [pair.asset for pair in pairs if pair.asset in read.panel.assets]
-        runs = _Runs(made, preset, overrides or [], panels.pick(read.panel, held), walked, quiet=as_json)
-        document |= _judged(runs, baselines=baselines)
+        panel = held(read.panel, [pair.asset for pair in pairs])
+        ask, since = Ask(made, preset, tuple(overrides or ())), walked.steps[0].fold.test_from
+        days = period(ask, panel, since, int(panel.time[-1]), quiet=as_json)
+        document |= _judged(days, walked, baselines=baselines)
     document |= {
         "seconds": round(time.monotonic() - began, 1),
         "peak_rss_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000),
@@ -101,41 +99,15 @@ def _refuse_leak(walked: Walked) -> None:
         )
 
 
-class _Runs:
-    """Back-tests over the tests' days: the portfolio of the walk-forward models, and strategies beside it."""
-
-    def __init__(
-        self, made: Context, preset: Path, overrides: list[str], panel: Panel, walked: Walked, *, quiet: bool
-    ) -> None:
-        self.made, self.panel, self.walked = made, panel, walked
-        self._preset, self._overrides, self._quiet = preset, overrides, quiet
-        first = -(-walked.steps[0].fold.test_from // DAY_S) * DAY_S
-        last = (int(panel.time[-1]) - panel.bar_s) // DAY_S * DAY_S
-        self._window = [f"clock.from={iso(first)}", f"clock.to={iso(last)}", f"feed.bar={panel.bar_s // 60}m"]
-
-    def loaded(self, strategy: str) -> Loaded:
-        """The configuration of one run."""
-        return settings(self.made, self._preset, [*self._overrides, *self._window, f"strategy={strategy}"])
-
-    def run(self, strategy: str = OPINIONATED) -> Tried:
-        """One back-test, entered in the ledger; the walk-forward models decide in our own."""
-        ours, loaded = strategy == OPINIONATED, self.loaded(strategy)
-        with progress(len(backtests.slots_of(loaded.config)), strategy, quiet=self._quiet) as advance:
-            return backtests.tried(
-                self.made, loaded, advance, family=FAMILY if ours else "", watched=False, panel=self.panel,
-                brain=Brain(alpha=self.walked.models if ours else ()),
-            )  # fmt: skip
-
-
-def _judged(runs: _Runs, *, baselines: bool) -> dict[str, Any]:
+def _judged(days: Period, walked: Walked, *, baselines: bool) -> dict[str, Any]:
     """The portfolio's figures, and one verdict per baseline by the count of everything tried."""
     from evenkeel import metrics
     from evenkeel.research import significance, trials
 
-    ours = runs.run()
-    others = {name: runs.run(name) for name in BASELINES} if baselines else {}
+    ours = days.run(OPINIONATED, Brain(alpha=walked.models), family=FAMILY)
+    others = {name: days.run(name, Brain()) for name in BASELINES} if baselines else {}
     returns = metrics.daily_returns(*ours.curve)[1]
-    known, families = backtests.ledger(runs.made.home), (FAMILY, trials.FIRST_LOOK)
+    known, families = backtests.ledger(days.ask.made.home), (FAMILY, trials.FIRST_LOOK)
     rng = np.random.default_rng(0)
     counted = trials.count(known, families)
     luck = significance.deflated_sharpe(returns, counted.trials, counted.variance)
@@ -144,21 +116,16 @@ def _judged(runs: _Runs, *, baselines: bool) -> dict[str, Any]:
     verdicts = trials.judge(known, families, ours.curve, {name: one.curve for name, one in others.items()}, rng)
     return {
         "portfolio": {
-            **_figures(ours), "sharpe_interval": [spread.sharpe.low, spread.sharpe.high],
+            **figures(ours), "sharpe_interval": [spread.sharpe.low, spread.sharpe.high],
             "deflated_sharpe": luck.probability, "trials": counted.trials,
         },
         "pbo": {"probability": overfit.probability, "trials": overfit.trials, "reason": overfit.reason},
         "baselines": [
-            {"strategy": one.baseline, **_figures(others[one.baseline]), "verdict": one.word, "sentence": one.sentence}
+            {"strategy": one.baseline, **figures(others[one.baseline]), "verdict": one.word, "sentence": one.sentence}
             for one in verdicts
         ],
         "config_digest": ours.loaded.digest,
     }  # fmt: skip
-
-
-def _figures(ran: Tried) -> dict[str, Any]:
-    said = summary.of_backtest(ran.result, ran.loaded, ())
-    return {**said["metrics"], "orders_sha256": said["orders_sha256"]}
 
 
 def _of_forecasts(walked: Walked) -> dict[str, Any]:

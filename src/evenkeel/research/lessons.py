@@ -71,8 +71,8 @@ class School:
         return seen.hexdigest()
 
 
-def seen_tape(panel: Panel, world: World) -> tuple[Tape, SlotRules]:
-    """What may be seen of a panel, of the assets that have a pair, and the rules of their books.
+def seen_tape(panel: Panel, world: World, first: int = 0) -> tuple[Tape, SlotRules]:
+    """What may be seen of a panel from row `first` on, of the assets that have a pair, and the rules of their books.
 
     Raises DataError where the benchmark has no bars.
     """
@@ -82,7 +82,7 @@ def seen_tape(panel: Panel, world: World) -> tuple[Tape, SlotRules]:
         raise DataError(f"there are no bars of {world.rules.benchmark}, and every signal needs them: load them")
     seen = panels.pick(folds.visible(panel, holdout_from=world.holdout_from), known)
     rules = world.rules
-    made = tapes.tape(compute(seen, Brain(), world.signals), rules)
+    made = tapes.tape(compute(seen, Brain(), world.signals, first), rules)
     chosen = [pairs[asset] for asset in known]
     return made, slot_rules(chosen, rules.overlay, rules.orders, rules.costs, cap=CAP)
 
@@ -96,7 +96,7 @@ def school(
     least order, and where no window fits.
     """
     tape, rules = seen_tape(panel, world)
-    assets = _columns(tape.assets, symbols)
+    assets = columns(tape.assets, symbols)
     refuse_small(lesson.budgets, rules)
     able = tape.ready[:, assets].any(axis=1)
     first = int(np.argmax(able)) if able.any() else 0
@@ -132,7 +132,8 @@ def refuse_small(budgets: Sequence[float], rules: SlotRules) -> None:
         )
 
 
-def _columns(assets: Sequence[str], symbols: Sequence[str]) -> IntArray:
+def columns(assets: Sequence[str], symbols: Sequence[str]) -> IntArray:
+    """Places of the symbols among the assets, none = all. Raises DataError for one that is not there."""
     absent = [name for name in symbols if name not in assets]
     if absent:
         raise DataError(f"symbol {', '.join(absent)} is unknown: the data have {', '.join(assets)}")

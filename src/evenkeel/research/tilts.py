@@ -6,7 +6,7 @@ can be sold, and the actions of an actor that knows it say nothing of the assets
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,7 +17,7 @@ from evenkeel.research.evidence import MIN_ASSETS, Evidence
 from evenkeel.research.exams import Player
 from evenkeel.research.lessons import CAP
 from evenkeel.signals.policy import Inputs, Own, inputs, own_part
-from evenkeel.types import Array, IntArray
+from evenkeel.types import Array, BoolArray, IntArray
 from evenkeel.units import DAY_S, HOUR_S
 
 STEP_H = 3
@@ -30,15 +30,22 @@ MIN_EVIDENCE_DAYS = 60
 
 @dataclass(frozen=True, slots=True)
 class Tilted:
-    """D decisions: time (D,) UTC s, each of `evidence.MEASURES` (D,)."""
+    """D decisions: time (D,) UTC s, each of `evidence.MEASURES` (D,), and whether enough assets were judged (D,)."""
 
     time: IntArray
     series: Mapping[str, Array]
+    judged: BoolArray
 
     @property
     def evidence(self) -> Evidence:
         """Their summary."""
         return evidence.summary(self.series, LAGS)
+
+    @property
+    def ic(self) -> Array:
+        """(D,) IC; 0 where all assets are wanted alike, which orders nothing. NaN = not judged."""
+        alike = self.judged & ~np.isfinite(self.series["ic"])
+        return np.where(alike, 0.0, self.series["ic"])
 
 
 def tilt(player: Player, market: Inputs, regime: Array, day_vol: Array, budget: float) -> Array:
@@ -67,10 +74,12 @@ def tilted(player: Player, tape: Tape, market: Inputs, regime: Array, since: int
     x = np.where(tape.ready[rows], wish, np.nan)
     returns = tape.opens[rows + ahead] / tape.opens[rows] - 1.0
     few = min(MIN_ASSETS, max(3, len(tape.assets)))
-    return Tilted(tape.time[rows], evidence.series(x, returns, tape.day_vol[rows], min_assets=few))
+    vol = tape.day_vol[rows]
+    known = (np.isfinite(x) & np.isfinite(returns) & np.isfinite(vol)).sum(axis=1)
+    return Tilted(tape.time[rows], evidence.series(x, returns, vol, min_assets=few), known >= few)
 
 
-def middle_budget(budgets: tuple[float, ...]) -> float:
+def middle_budget(budgets: Sequence[float]) -> float:
     """Where tilts are asked: the middle one, the lower of two."""
     return sorted(budgets)[(len(budgets) - 1) // 2]
 

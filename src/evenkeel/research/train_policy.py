@@ -99,6 +99,7 @@ def train(
     also: Sequence[Panel] = (),
     checkpoints: Path | None = None,
     resume: bool = False,
+    on_begin: Callable[[], None] = lambda: None,
     on_progress: Callable[[Progress], None] = lambda _: None,
     tracker: Tracker | None = None,
 ) -> Trained:
@@ -106,6 +107,7 @@ def train(
 
     also     panels of other bars on which the tilt is judged too, so that the bundle may be served on them
     created  UTC s, goes into the manifest · checkpoints  folder where courses are kept, none = nowhere
+    on_begin  called when nothing is left to be refused, before the first lesson
     Raises DataError for data or budgets that teach nothing, ArtifactError for a version that exists, StateError for
     checkpoints that must not be used.
     """
@@ -121,6 +123,7 @@ def train(
             work.shelf = Shelf(checkpoints, settings, school.digest())
             if not resume:
                 work.shelf.refuse_used()
+        on_begin()
         _teach(_generals(groups, settings), work)
         _teach(_specialists(groups, work), work)
         made = [_bundle(group, work, others, created) for group in groups]

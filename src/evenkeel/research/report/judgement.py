@@ -38,8 +38,13 @@ def verdict(data: ReportData) -> Part:
         "line": text,
         "in_sample": data.in_sample,
         "notes": notes,
-        "items": [{"baseline": v.baseline, "word": v.word, "sentence": v.sentence} | _measured(v) for v in found],
+        "items": [item(one) for one in found],
     }
+
+
+def item(found: Verdict) -> Part:
+    """A verdict about one baseline, and every figure behind it."""
+    return {"baseline": found.baseline, "word": found.word, "sentence": found.sentence} | _measured(found)
 
 
 def _headline(name: str, words: Mapping[str, int]) -> str:
