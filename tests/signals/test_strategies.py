@@ -188,7 +188,7 @@ def test_random_is_persistent_and_of_unit_size():
 def test_every_name_is_in_one_table_or_needs_none():
     from typing import get_args
 
-    assert set(get_args(Name)) == {*SCORES, *WEIGHTS, "rebalancer", "inverse_vol"}
+    assert set(get_args(Name)) == {*SCORES, *WEIGHTS, "rebalancer", "inverse_vol", "policy"}
     assert not set(SCORES) & set(WEIGHTS)
     assert score("rebalancer", seen(np.ones((2, 2)))) is None
     assert wanted("low_vol", seen(np.ones((2, 2)))) is None
