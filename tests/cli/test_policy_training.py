@@ -15,6 +15,7 @@ import pytest
 
 from cli.fitted import candles
 from evenkeel import artifacts
+from evenkeel.research import trials
 from evenkeel.signals import policy
 from evenkeel.units import utc
 
@@ -67,6 +68,20 @@ def test_one_document_says_what_was_made(run, files, tmp_path):
     assert "all-seed-2 2/2 rounds" in done.err
     assert "steps/s" in done.err
     assert policy.load(made.path, 3_600).expires - made.manifest["created"] == 180 * DAY
+
+
+def test_every_seed_that_is_taught_is_a_try_and_its_specialists_count(run, files, tmp_path):
+    """Again, or beside other seeds, it is the same try; what is refused has taught nothing."""
+    words = ("train", "policy", "--data", str(files["hours"]), *QUICK, "--regimes", "specialists")
+    for more in (("--seeds", "1"), ("--version", "v2"), ("--symbols", "NOPE")):
+        run(tmp_path, *words, *more)
+
+    known = trials.read(tmp_path / "data" / trials.FILE)
+
+    own = [one for one in known.trials if one.family == "policy"]
+    assert [one.note for one in own] == [f"training of seed {seed}, budgets all" for seed in (1, 2)]
+    assert [(one.count, one.status) for one in own] == [(4, trials.FINISHED)] * 2
+    assert trials.count(known, ["policy"]).trials == 8
 
 
 def test_people_get_a_table(run, files, tmp_path):
