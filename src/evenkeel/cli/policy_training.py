@@ -269,7 +269,7 @@ def _of_bundle(bundle: Bundle) -> dict[str, Any]:
         "bars": [duration(bar) for bar in said["bars"]], "budgets": said["budgets"],
         "train": {**said["train"], **{name: iso(said["train"][name]) for name in moments}},
         "expires": iso(said["expires"]), "seeds": said["seeds"], "chosen": said["chosen"],
-        "specialists": said["specialists"],
+        "specialists": said["specialists"], "settings": said["settings"],
         "evidence": {duration(int(bar)): found for bar, found in said["evidence"].items()},
     }  # fmt: skip
 
