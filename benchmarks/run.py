@@ -38,7 +38,7 @@ ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_
 YEAR = 17_520
 LIVE_BARS, LIVE_ASSETS = 4_000, 88
 SCORE, LESSER_SCORE = 30, 20
-"""Sharpe ratios a year that the planted pattern is learned to: both sides level off near 37, 20 is the tests' bar."""
+"""Sharpe ratios a year that the planted pattern is learned to: ours levels off near 37, 20 is the tests' bar."""
 TA_ASSETS = 4
 """`ta` takes a quarter of a second an asset: a few are enough, each costs the same."""
 
