@@ -1,8 +1,10 @@
 """Write a model card from what the commands printed: no figure in it is typed by hand.
 
 python tools/card.py train.json walk.json evaluate.json [evaluate.json ...] > models/alpha/v1/CARD.md
+python tools/card.py train.json evaluate.json [evaluate.json ...] > models/policy/v1/CARD.md
 
-They are the `--json` documents of `train alpha`, `walkforward` and `evaluate alpha --holdout`, in this order.
+They are the `--json` documents of `train alpha`, `walkforward` and `evaluate alpha --holdout`, in this order; or
+those of `train policy` and `evaluate policy`.
 """
 
 from __future__ import annotations
@@ -13,16 +15,25 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import policy_card
+from card_text import figure, table
+
+LOG = Path(__file__).resolve().parents[1] / "models" / "holdout.log"
+
 EVIDENCE = ("decisions", "ic", "ic_t", "icir", "rank_ic", "rank_ic_t", "rank_ic_neutral", "rank_ic_neutral_t")
 RUN = ("total_return", "cagr", "sharpe", "max_drawdown")
 
 
 def main(words: list[str]) -> int:
     """Read the documents, print the card."""
-    if len(words) < 3:
-        print("usage: python tools/card.py train.json walk.json evaluate.json [...]", file=sys.stderr)
+    said = [json.loads(Path(word).read_text()) for word in words]
+    if len(said) > 1 and said[0]["command"] == "train policy":
+        print(policy_card.card(said[0], said[1:], LOG.read_text().splitlines()))
+        return 0
+    if len(said) < 3:
+        print("usage: python tools/card.py train.json [walk.json] evaluate.json [...]", file=sys.stderr)
         return 2
-    train, walk, *judged = (json.loads(Path(word).read_text()) for word in words)
+    train, walk, *judged = said
     print("\n".join([head(train), folds(train), portfolio(walk), holdout(judged), limits(train)]))
     return 0
 
@@ -127,16 +138,6 @@ def limits(train: Mapping[str, Any]) -> str:
 def evidence(found: Mapping[str, Any]) -> list[str]:
     """One row of figures."""
     return [figure(found[name]) for name in EVIDENCE]
-
-
-def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Markdown."""
-    return "\n".join("| " + " | ".join(line) + " |" for line in (columns, ["---"] * len(columns), *rows))
-
-
-def figure(value: float | None, digits: int = 4) -> str:
-    """A number, or `-` where it is not known."""
-    return "-" if value is None else f"{value:,}" if isinstance(value, int) else f"{value:.{digits}f}"
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import numpy as np
 
 from evenkeel.decide import decide
 from evenkeel.portfolio import orders
+from evenkeel.portfolio.costs import BPS, slippage
 from evenkeel.portfolio.orders import BandByKind
 from evenkeel.venues.sim import PaperVenue
 
@@ -111,7 +112,8 @@ def plan_without_band(slot, wanted, pairs, settings, costs):
 
 def gate_on_the_whole_leg(wanted, settings, costs):
     """A cost gate that prices the whole leg: what it cuts today is cheap enough tomorrow."""
-    cost = orders.round_trip(np.abs(wanted.target - wanted.held) * wanted.equity, wanted.liquidity, wanted.tier, costs)
+    notional = np.abs(wanted.target - wanted.held) * wanted.equity
+    cost = 2 * (costs.taker * BPS + slippage(notional, wanted.liquidity, wanted.tier, costs))
     limit = np.where(wanted.expected * settings.hold_days > cost, np.inf, np.maximum(wanted.base, wanted.held))
     cut = (wanted.target > wanted.held) & (wanted.target > limit + 1e-12)
     return np.where(cut, limit, wanted.target), cut

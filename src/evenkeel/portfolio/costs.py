@@ -72,6 +72,6 @@ def slippage_of(notional: float, volume: float, tier: int, settings: CostSetting
     return settings.half_spread.one(tier) + settings.impact.one(tier) * math.sqrt(share)
 
 
-def round_trip(notional: Array, volume: Array, tier: IntArray, settings: CostSettings) -> Array:
-    """Cost of buying and later selling, fraction of notional, (N,)."""
-    return 2.0 * (settings.taker * BPS + slippage(notional, volume, tier, settings))
+def round_trip(notional: float, volume: float, tier: int, settings: CostSettings) -> float:
+    """Cost of buying and later selling, fraction of notional."""
+    return 2.0 * (settings.taker * BPS + slippage_of(notional, volume, tier, settings))

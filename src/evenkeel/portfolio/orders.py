@@ -16,10 +16,13 @@ import numpy as np
 from annotated_types import Ge, Gt, Le
 
 from evenkeel.portfolio.costs import BPS, CostSettings, round_trip, slippage_of
-from evenkeel.types import Array, BoolArray, Dropped, IntArray, Order, Pair, Slot, SlotKind
+from evenkeel.types import Array, BoolArray, Dropped, IntArray, Order, Pair, Slot, SlotKind, places
 from evenkeel.units import Key, floor_to
 
 Fraction = Annotated[float, Ge(0), Le(1)]
+
+
+_ROUNDING = 1e-12
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,13 +88,17 @@ def gate(wanted: Wanted, settings: OrderSettings, costs: CostSettings) -> tuple[
     What an opinion adds beyond the base must earn the round trip of what it adds within `hold_days`; the base itself is
     the prior and needs no opinion, unless the opinion is that it loses more than the round trip (ADR 0008).
     """
-    buys = wanted.target > wanted.held
-    notional = np.maximum(wanted.target - np.maximum(wanted.base, wanted.held), 0.0) * wanted.equity
-    cost = round_trip(notional, wanted.liquidity, wanted.tier, costs)
+    target, base = wanted.target.copy(), np.maximum(wanted.base, wanted.held)
     gain = np.where(np.isfinite(wanted.expected), wanted.expected, 0.0) * settings.hold_days
-    limit = np.where(gain > cost, np.inf, np.where(gain < -cost, wanted.held, np.maximum(wanted.base, wanted.held)))
-    cut = buys & (wanted.target > limit + 1e-12)
-    return np.where(cut, limit, wanted.target), cut
+    cut = np.zeros(len(target), dtype=bool)
+    beyond = (target > wanted.held) & ((target > base + _ROUNDING) | (gain < 0))
+    for i in np.flatnonzero(beyond).tolist():
+        notional = max(float(target[i]) - float(base[i]), 0.0) * wanted.equity
+        cost = round_trip(notional, float(wanted.liquidity[i]), int(wanted.tier[i]), costs)
+        limit = np.inf if gain[i] > cost else wanted.held[i] if gain[i] < -cost else base[i]
+        if target[i] > limit + _ROUNDING:
+            target[i], cut[i] = limit, True
+    return target, cut
 
 
 def plan(
@@ -103,19 +110,22 @@ def plan(
     dropped: list[Dropped] = []
     legs: list[tuple[int, Decimal]] = []
     least = settings.min_order_usd
+    change = np.abs(target - wanted.held)
+    loud = cut | (change > band)
+    heard = ((wanted.target != 0) | (wanted.held != 0)) & (
+        loud | (change * wanted.equity >= least) | _leaving(slot, wanted, target)
+    )
     goals, wishes, helds, cuts = target.tolist(), wanted.target.tolist(), wanted.held.tolist(), cut.tolist()
-    for i in np.flatnonzero((wanted.target != 0) | (wanted.held != 0)).tolist():
-        asset, goal, wish, held, is_cut = wanted.assets[i], goals[i], wishes[i], helds[i], cuts[i]
-        change = abs(goal - held)
-        leaves = asset in wanted.exit_codes or (goal == 0 and slot.kind is not SlotKind.SCORE)
-        if change <= band and not (leaves or is_cut or asset in wanted.blocked):
-            if change * wanted.equity >= least:
-                dropped.append(Dropped(asset, "INSIDE_BAND", wish, held))
+    for i in np.flatnonzero(heard).tolist():
+        asset = wanted.assets[i]
+        leaves = asset in wanted.exit_codes or (goals[i] == 0 and slot.kind is not SlotKind.SCORE)
+        if not (loud[i] or leaves or asset in wanted.blocked):
+            dropped.append(Dropped(asset, "INSIDE_BAND", wishes[i], helds[i]))
             continue
-        leg = Leg(i, asset, goal, wish, held, is_cut, leaves)
+        leg = Leg(i, asset, goals[i], wishes[i], helds[i], cuts[i], leaves)
         code, quantity = _leg(leg, band, wanted, pairs[i], settings)
         if code:
-            dropped.append(Dropped(asset, code, wish, held))
+            dropped.append(Dropped(asset, code, wishes[i], helds[i]))
         elif quantity:
             legs.append((i, quantity))
     legs = _in_order(legs, wanted)
@@ -123,6 +133,16 @@ def plan(
     kept, short = _within_cash(sent, wanted, settings, costs)
     dropped += [_drop(wanted, i, "CALL_BUDGET") for i, _ in late] + [_drop(wanted, i, "CASH_SHORT") for i, _ in short]
     return tuple(_order(slot, n, i, q, wanted) for n, (i, q) in enumerate(kept)), tuple(dropped)
+
+
+def _leaving(slot: Slot, wanted: Wanted, target: Array) -> BoolArray:
+    """(N,) who goes, or may not trade, whatever the band says."""
+    gone = target == 0 if slot.kind is not SlotKind.SCORE else np.zeros(len(target), dtype=bool)
+    place = places(wanted.assets)
+    for asset in (*wanted.exit_codes, *wanted.blocked):
+        if asset in place:
+            gone[place[asset]] = True
+    return gone
 
 
 def _drop(wanted: Wanted, i: int, code: str) -> Dropped:
