@@ -47,6 +47,8 @@ class Asked:
     since: int | None
     until: int
     router: bool
+    portfolio: bool
+    quiet: bool
 
 
 def evaluate(
@@ -82,31 +84,23 @@ def evaluate(
     from evenkeel.research import evaluate_policy as research
 
     made: Context = context.obj
-    preset = config or Path("config/replay.yaml")
+    ask = Ask(made, config or Path("config/replay.yaml"), tuple(overrides or ()))
     bundle = artifacts.read(bundles.find(made.home, KIND, model, "--model"), KIND)
-    loaded, pairs = candles.configured(made, preset, overrides)
+    loaded, pairs = candles.configured(made, ask.path, overrides)
     asked = Asked(
         episodes, names_of(symbols), () if budgets is None else budgets_of(budgets),
-        candles.moment("--from", since), candles.moment("--to", until) or EVER, specialist_router,
+        candles.moment("--from", since), candles.moment("--to", until) or EVER, specialist_router, portfolio, as_json,
     )  # fmt: skip
     _refuse(bundle, asked, loaded, pairs)
-    limit = asked.until if asked.until < EVER else None
     leave = (made, f"evaluate {KIND} {bundle.version}") if holdout else None
-    read = candles.read(data, pairs, until=limit, leave=leave)
+    read = candles.read(data, pairs, until=asked.until if asked.until < EVER else None, leave=leave)
     cast = research.load(bundle, read.panel.bar_s)
     trained = f"{bundle.version} was trained until {iso(cast.model.train_end)}"
     candles.refuse_held_out(read, cast.model.valid_from + read.panel.bar_s, trained)
     errors().print(read.sentence(), soft_wrap=True)
-    wish = _wish(cast, asked)
-    desk = research.desk(cast, read.panel, world_of(loaded, pairs, int(read.panel.time[-1])), wish)
-    document = _head(bundle, cast, read, desk) | {"router": asked.router}
-    if portfolio:  # first, so that its tries count in what is said of the books
-        panel = held(read.panel, [pair.asset for pair in pairs])
-        days = period(
-            Ask(made, preset, tuple(overrides or ())), panel, wish.since, wish.until, quiet=as_json, days=FEWEST_DAYS
-        )
-        document["portfolio"] = policy_portfolio.judged(days, cast, router=asked.router)
-    document["books"] = _books(made, desk, cast, asked, quiet=as_json)
+    world = world_of(loaded, pairs, int(read.panel.time[-1]))
+    desk = research.desk(cast, read.panel, world, _wish(cast, asked))
+    document = _head(bundle, cast, read, desk) | _judged(ask, cast, read, desk, asked, [pair.asset for pair in pairs])
     document |= policy_verdict.of(document)
     if as_json:
         emit(document)
@@ -160,14 +154,24 @@ def _head(bundle: Bundle, cast: Cast, read: Candles, desk: Desk) -> dict[str, An
     }  # fmt: skip
 
 
-def _books(made: Context, desk: Desk, cast: Cast, asked: Asked, *, quiet: bool) -> dict[str, Any]:
+def _judged(ask: Ask, cast: Cast, read: Candles, desk: Desk, asked: Asked, assets: Sequence[str]) -> dict[str, Any]:
+    """The portfolio, if it is asked for, then the books: its tries count in what is said of them."""
+    document: dict[str, Any] = {"router": asked.router}
+    if asked.portfolio:
+        wish = _wish(cast, asked)
+        days = period(ask, held(read.panel, assets), wish.since, wish.until, quiet=asked.quiet, days=FEWEST_DAYS)
+        document["portfolio"] = policy_portfolio.judged(days, cast, router=asked.router)
+    return document | {"books": _books(ask.made, desk, cast, asked)}
+
+
+def _books(made: Context, desk: Desk, cast: Cast, asked: Asked) -> dict[str, Any]:
     """Every actor, and what it stands beside, at every budget and over all of them."""
     from evenkeel.research import evaluate_policy as research
     from evenkeel.research import exams, tilts
 
     players, others = research.players(cast, router=asked.router), research.beside()
     budgets = desk.lesson.budgets
-    with progress(len(players) + len(others), "books", quiet=quiet, unit="exams") as advance:
+    with progress(len(players) + len(others), "books", quiet=asked.quiet, unit="exams") as advance:
         sat = {name: _sat(desk, player, budgets, advance) for name, player in {**players, **others}.items()}
     rows = {name: _rows(exam, desk) for name, exam in sat.items()}
     tilted = tilts.tilted(
