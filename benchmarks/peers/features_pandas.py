@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 import pandas as pd
-from kernel import measure
+from kernel import market_wide, measure
 
 HOURS = (1, 3, 6, 24, 72, 168, 336, 720)
 ANNUAL = math.sqrt(365.25 * 24)
@@ -48,7 +48,7 @@ def panel(bars):
     for k in (24, 168):
         market = pd.Series(base[:, 0]).diff(2 * k)
         out[f"resmom_{k}"] = (p.diff(2 * k) - beta.mul(market, axis=0)) / (vol * math.sqrt(k))
-    return out
+    return out, market_wide(*(out[name].to_numpy() for name in ("r_24", "r_168", "vol", "emaz_72")))
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 import talib
-from kernel import measure
+from kernel import market_wide, measure
 
 HOURS = (1, 3, 6, 24, 72, 168, 336, 720)
 ANNUAL = math.sqrt(365.25 * 24)
@@ -55,7 +55,10 @@ def panel(bars):
     columns = {name: np.ascontiguousarray(x.T) for name, x in bars.items()}
     base = np.log(columns["close"][0])
     given = zip(columns["close"], columns["high"], columns["low"], columns["volume"], strict=True)
-    return [asset(c, h, l, v, base) for c, h, l, v in given]
+    made = [asset(c, h, l, v, base) for c, h, l, v in given]
+    return made, market_wide(
+        *(np.stack([x[name] for x in made], axis=1) for name in ("r_24", "r_168", "vol", "emaz_72"))
+    )
 
 
 if __name__ == "__main__":

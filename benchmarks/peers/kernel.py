@@ -8,6 +8,14 @@ import warnings
 import numpy as np
 
 
+def market_wide(r_24, r_168, vol, emaz_72):
+    """The market's columns of (T, N) features: mean, benchmark, dispersion, breadth; hour and weekday cost nothing."""
+    known = np.isfinite(emaz_72)
+    above = np.where(known, emaz_72 > 0, np.nan)
+    columns = (np.nanmean(r_24, axis=1), r_24[:, 0], r_168[:, 0], vol[:, 0], np.nanstd(r_24, axis=1))
+    return np.column_stack([*columns, np.nanmean(above, axis=1)])
+
+
 def measure(panel, prepare=lambda bars: bars):
     """Print the seconds that `panel(prepare(bars))` takes, for the assets and the last bars asked for."""
     parser = argparse.ArgumentParser()

@@ -180,7 +180,10 @@ def routed(merits: Sequence[NDArray[np.float32]], part: Array, allowed: BoolArra
 
 def _believed(said: Array) -> Array:
     """Outputs cut to [-1, 1]; NaN beyond belief."""
-    return np.where(np.abs(said) < SATURATED, np.minimum(np.maximum(said, -1.0), 1.0), np.nan)
+    size = np.abs(said)
+    if size.size and size.max() <= 1.0:
+        return said
+    return np.where(size < SATURATED, np.minimum(np.maximum(said, -1.0), 1.0), np.nan)
 
 
 def _likely(merits: NDArray[np.float32], allowed: BoolArray) -> Array:
