@@ -18,7 +18,7 @@ import numpy as np
 
 from evenkeel.research.env.vec import SlotVecEnv
 from evenkeel.research.ppo import Learner, PpoSettings
-from evenkeel.signals.policy import Actor
+from evenkeel.signals.actor import Actor
 from rl_books import check, judging, opened
 
 BOOKS, SECONDS = 2_048, 3.0

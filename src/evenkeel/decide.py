@@ -6,17 +6,26 @@ the same inputs give the same plan, bit for bit; no clock, no randomness, no I/O
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from evenkeel.market import quality
 from evenkeel.portfolio import allocate, orders, overlay
-from evenkeel.portfolio import book as accounts
 from evenkeel.portfolio.allocate import AllocateSettings
 from evenkeel.portfolio.costs import CostSettings
+from evenkeel.portfolio.marks import (
+    Marks,
+    among,
+    cooling_down,
+    equity_marks,
+    is_fresh,
+    is_touched,
+    position_marks,
+    raised_highs,
+    stop_distances,
+)
 from evenkeel.portfolio.orders import OrderSettings
 from evenkeel.portfolio.overlay import Facts, OverlaySettings
 from evenkeel.signals import blend, opinions, policy, regime
@@ -25,10 +34,8 @@ from evenkeel.signals.regime import RegimeSettings
 from evenkeel.types import (
     Array,
     Book,
-    BoolArray,
     Brain,
     Carry,
-    DayMark,
     Dropped,
     IntArray,
     Memory,
@@ -36,7 +43,6 @@ from evenkeel.types import (
     Order,
     Pair,
     Plan,
-    Position,
     Reason,
     Regime,
     Slot,
@@ -45,7 +51,6 @@ from evenkeel.types import (
     View,
     lean,
     places,
-    unknown,
 )
 from evenkeel.units import DAY_S
 
@@ -87,20 +92,6 @@ class Rules:
 
 @lean
 @dataclass(frozen=True, slots=True)
-class Marks:
-    """What equity says of itself: day marks with it, its fall from the 90-day peak, the scale and loss that follow.
-
-    drawdown  share in [0, 1) · scale  drawdown scale after this slot · daily_hit, daily_new  loss of the day, just now
-    """
-
-    days: tuple[DayMark, ...]
-    drawdown: float
-    scale: float
-    daily_hit: bool
-    daily_new: bool
-
-
-@dataclass(frozen=True, slots=True)
 class Answer:
     """Weights (N,) allocated, without opinions, after the overlay; why; and the orders that lead there."""
 
@@ -122,7 +113,7 @@ def unavailable(view: View, rules: Rules) -> str:
 def decide(view: View, book: Book, brain: Brain, rules: Rules, slot: Slot) -> Plan:
     """Everything decided in one slot. Raises ValueError only for what would be a bug (no price for a holding)."""
     equity, held = book.valued(view.assets, view.price)
-    marks = _marks(book.memory, rules.overlay, slot, equity)
+    marks = equity_marks(book.memory, rules.overlay, slot, equity)
     proposal = _propose(view, book, brain, rules, slot, equity, held, marks.scale)
     said = (*view.opinions, proposal.opinion)
     expected, score = blend.joined(view.expected, view.score, proposal.opinion, view.vol, view.regime, rules.opinions)
@@ -164,31 +155,13 @@ def _calm(view: View, memory: Memory, rules: Rules, slot: Slot, marks: Marks) ->
         return False
     if marks.scale < memory.drawdown_scale:
         return False
-    return not (_fresh(view, memory) and _touched(view, memory, rules.overlay))
-
-
-def _fresh(view: View, memory: Memory) -> bool:
-    """Whether the view brings evidence that no slot has used yet."""
-    return view.seen > memory.evidence
-
-
-def _touched(view: View, memory: Memory, settings: OverlaySettings) -> bool:
-    """Whether the range of some position's price reaches an exit level, frozen ones included."""
-    place, low = places(view.assets), view.low.tolist()
-    trailing, largest = 1.0 - settings.trailing, 1.0 - settings.max_loss
-    for asset, position in memory.positions.items():
-        lowest = low[place[asset]] if asset in place else NAN
-        if lowest <= position.stop or lowest <= position.high * trailing:
-            return True
-        if position.basis is not None and lowest <= float(position.basis) * largest:
-            return True
-    return False
+    return not (is_fresh(view, memory) and is_touched(view, memory, rules.overlay))
 
 
 def proposed(view: View, book: Book, brain: Brain, rules: Rules, slot: Slot) -> policy.Proposal:
     """What the policy says in a slot, before anything is made of it: what `decide` begins with."""
     equity, held = book.valued(view.assets, view.price)
-    scale = _marks(book.memory, rules.overlay, slot, equity).scale
+    scale = equity_marks(book.memory, rules.overlay, slot, equity).scale
     return _propose(view, book, brain, rules, slot, equity, held, scale)
 
 
@@ -206,8 +179,8 @@ def _propose(
     if slot.kind is SlotKind.RISK:
         return policy.Proposal(policy.silent(model, view), view.wanted)
     full = rules.slot * scale
-    basis, opened, _, _ = _marked(view.assets, book.memory.positions, slot.time)
-    cooling = _cooling(view.assets, book.memory, slot)
+    basis, opened, _, _ = position_marks(view.assets, book.memory.positions, slot.time)
+    cooling = cooling_down(view.assets, book.memory, slot)
     own = policy.Own(
         share=np.divide(held, full, out=np.zeros(len(held)), where=full > 0),
         price=view.price,
@@ -298,9 +271,9 @@ def _facts(
     view: View, book: Book, rules: Rules, slot: Slot, equity: float, held: Array, marks: Marks, *, lost: bool
 ) -> Facts:
     memory = book.memory
-    touched = _fresh(view, memory) and _touched(view, memory, rules.overlay)
+    touched = is_fresh(view, memory) and is_touched(view, memory, rules.overlay)
     marked = touched or slot.kind is SlotKind.REBALANCE
-    basis, opened, high, stop = _marked(view.assets, memory.positions if marked else {}, slot.time)
+    basis, opened, high, stop = position_marks(view.assets, memory.positions if marked else {}, slot.time)
     return Facts(
         kind=slot.kind,
         time=slot.time,
@@ -318,8 +291,8 @@ def _facts(
         opened=opened,
         high=high,
         stop=stop,
-        cooling=_cooling(view.assets, memory, slot),
-        frozen=(held > 0) & (view.fault != 0) | _among(view.assets, memory.quarantined),
+        cooling=cooling_down(view.assets, memory, slot),
+        frozen=(held > 0) & (view.fault != 0) | among(view.assets, memory.quarantined),
         drawdown_scale=marks.scale,
         drawdown_applied=memory.drawdown_scale,
         daily_hit=marks.daily_hit,
@@ -329,69 +302,6 @@ def _facts(
         flatten=memory.flatten,
         touched=touched,
     )
-
-
-def _marked(
-    assets: tuple[str, ...], positions: Mapping[str, Position], now: int
-) -> tuple[Array, IntArray, Array, Array]:
-    """Basis USD, opening UTC s, highest price and entry stop USD of positions, (N,) each; NaN and `now` of the rest."""
-    opened = np.full(len(assets), now, dtype=np.int64)
-    if not positions:
-        return (nobody := unknown(len(assets))), opened, nobody, nobody
-    basis, high, stop = np.full((3, len(assets)), NAN)
-    place = places(assets)
-    for asset, position in positions.items():
-        if asset in place:
-            i = place[asset]
-            opened[i], high[i], stop[i] = position.opened, position.high, position.stop
-            basis[i] = NAN if position.basis is None else float(position.basis)
-    return basis, opened, high, stop
-
-
-def _cooling(assets: tuple[str, ...], memory: Memory, slot: Slot) -> BoolArray:
-    """(N,) where a stop fired lately."""
-    return _among(assets, [a for a, until in memory.cooldowns.items() if until > slot.time])
-
-
-def _among(assets: tuple[str, ...], chosen: Iterable[str]) -> BoolArray:
-    """(N,) which assets are chosen."""
-    place, out = places(assets), np.zeros(len(assets), dtype=bool)
-    for asset in chosen:
-        if asset in place:
-            out[place[asset]] = True
-    return out
-
-
-def _marks(memory: Memory, settings: OverlaySettings, slot: Slot, equity: float) -> Marks:
-    """Equity measured by the days that memory knows: drawdown from the highest of 90 days, loss since 00:00 UTC."""
-    days = accounts.mark_days(memory.days, slot.time, equity)
-    drawdown = max(0.0, 1.0 - equity / accounts.peak(days))
-    day = slot.time - slot.time % DAY_S
-    opened = memory.days[-1].open if memory.days and memory.days[-1].day == day else equity
-    known = memory.loss_day == day
-    hit = known or equity <= opened * (1.0 - settings.daily_loss)
-    scale = _scale(memory.drawdown_scale, drawdown, settings, may_rise=slot.kind is not SlotKind.RISK)
-    return Marks(days, drawdown, scale, hit, hit and not known)
-
-
-def _scale(applied: float, fall: float, settings: OverlaySettings, *, may_rise: bool) -> float:
-    """Drawdown scale in steps: down at once, up only when the raw scale clears the step above by the slack.
-
-    may_rise  False where nothing is bought: a step undone there would be applied twice when the fall resumes
-    """
-    span = settings.drawdown_full - settings.drawdown_start
-    raw = 1.0 - (fall - settings.drawdown_start) / span
-    down = _step_below(raw, settings)
-    if down <= applied:
-        return down
-    if not may_rise:
-        return applied
-    return 1.0 if fall == 0.0 else max(applied, _step_below(raw - settings.drawdown_slack, settings))
-
-
-def _step_below(raw: float, settings: OverlaySettings) -> float:
-    steps = math.floor(raw / settings.drawdown_step + 1e-9) * settings.drawdown_step
-    return min(1.0, max(settings.drawdown_floor, steps))
 
 
 def _wanted(
@@ -451,30 +361,7 @@ def _carry(
         drawdown_scale=marks.scale,
         loss_day=slot.time - slot.time % DAY_S if marks.daily_hit else memory.loss_day,
         opinions_lost=(memory.opinions_lost or slot.time) if lost else 0,
-        highs=_highs(view, memory),
+        highs=raised_highs(view, memory),
         cooldowns=dict(sorted(cooling.items())),
-        entry_atr=_entry_atr(view, settings, answer.sent),
+        entry_atr=stop_distances(view, settings, answer.sent),
     )
-
-
-def _highs(view: View, memory: Memory) -> dict[str, float]:
-    """Highest price of each position after this evidence: raised only now, after the triggers were tested."""
-    if not (memory.positions and _fresh(view, memory) and np.count_nonzero(np.isfinite(view.low))):
-        return {}
-    place, high = places(view.assets), view.high.tolist()
-    raised = [
-        (place[asset], asset)
-        for asset, position in memory.positions.items()
-        if asset in place and not high[place[asset]] <= position.high and math.isfinite(high[place[asset]])
-    ]
-    return {asset: high[i] for i, asset in sorted(raised)}
-
-
-def _entry_atr(view: View, settings: OverlaySettings, sent: Sequence[Order]) -> dict[str, float]:
-    """Distance of the entry stop in USD for every asset that is bought; an unknown ATR sets none, nor do exits off."""
-    if not (sent and settings.exits):
-        return {}
-    distance = settings.atr_multiple * view.atr * view.price
-    place, bought = places(view.assets), {order.asset for order in sent if order.quantity > 0}
-    ordered = sorted((place[asset], asset) for asset in bought)
-    return {asset: float(distance[i]) for i, asset in ordered if math.isfinite(distance[i])}

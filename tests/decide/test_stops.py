@@ -209,7 +209,7 @@ def test_a_holding_that_is_unknown_for_a_moment_is_neither_sold_nor_unprotected(
 
 def scales(falls, kinds=None, settings=RULES.overlay):
     """The drawdown scale after each slot of a path of falls."""
-    from evenkeel.decide import _scale
+    from evenkeel.portfolio.marks import _scale
 
     applied, out = 1.0, []
     for i, fall in enumerate(falls):

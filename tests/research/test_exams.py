@@ -12,7 +12,8 @@ from evenkeel.research import exams
 from evenkeel.research.exams import Exam
 from evenkeel.research.significance import EQUAL, WORSE
 from evenkeel.research.tilts import proven, tilt, tilted
-from evenkeel.signals.policy import NAMES, Actor
+from evenkeel.signals.actor import Actor
+from evenkeel.signals.policy import NAMES
 from research import planted_school as school
 
 HOUR = 3_600

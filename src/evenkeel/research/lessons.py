@@ -21,7 +21,8 @@ from evenkeel.research.env.batch import Lesson, Windows, windows
 from evenkeel.research.env.slots import SlotRules, slot_rules
 from evenkeel.research.env.tape import Tape
 from evenkeel.research.exams import Desk
-from evenkeel.signals.policy import DIRECTIONS, MARKET, Inputs, Scale
+from evenkeel.signals.actor import DIRECTIONS, Inputs
+from evenkeel.signals.policy import MARKET, Scale
 from evenkeel.signals.view import SignalSettings, compute
 from evenkeel.types import Array, Brain, IntArray, Panel
 

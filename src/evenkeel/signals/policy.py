@@ -1,7 +1,7 @@
 """The `policy` opinion: what a trained actor would do with one asset and the cash beside it.
 
 One table says what an actor observes; `market_part` and `own_part` make it, for one decision here and for thousands of
-books in training, by the same code. `Actor` is the network, in numpy: no torch in the service.
+books in training, by the same code. `signals.actor` is the network, in numpy: no torch in the service.
 
 An actor trades a *slot*: an asset's capped share of the equity, of which `share` is held and the rest is cash. Its
 action a in [-1, 1] means: hold clip(share + a, 0, 1), and less than DEAD is nothing.
@@ -9,19 +9,19 @@ action a in [-1, 1] means: hold clip(share + a, 0, 1), and less than DEAD is not
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import orjson
-from numpy.typing import NDArray
 
 from evenkeel import artifacts
 from evenkeel.errors import ArtifactError
 from evenkeel.market import features
 from evenkeel.market.features import FEATURES, MARKET_FEATURES
+from evenkeel.signals.actor import DIRECTIONS, GENERAL, MOVES, Actor, Inputs, permitted, routed
 from evenkeel.signals.blend import strength
 from evenkeel.types import Array, BoolArray, Health, Opinion, View, unknown
 from evenkeel.units import DAY_S, HOUR_S, iso
@@ -51,8 +51,6 @@ FEATURE_NAMES: tuple[str, ...] = tuple(x.name for x in FEATURES) + tuple(x.name 
 MARKET: tuple[str, ...] = FEATURE_NAMES + REGIMES
 NAMES: tuple[str, ...] = MARKET + tuple(name for name, _, _ in OWN)
 """Everything that is observed, in this order."""
-
-Inputs = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,100 +110,6 @@ def wanted(share: Array, action: Array) -> Array:
     """Share of the slot that is wanted, (B,) in [0, 1]; NaN = hold what is held."""
     moved = np.clip(share + action, 0.0, 1.0)
     return np.where(np.abs(action) < DEAD, np.nan, moved)
-
-
-# ---------------------------------------------------------------- the network
-
-MOVES = np.array([1.0, -1.0, 0.0])
-"""BUY, SELL and HOLD as actions."""
-
-GENERAL = "general"
-DIRECTIONS = ("trend", "chop", "down")
-"""The regimes that an actor may be fine-tuned for; the general one speaks for the others."""
-
-SATURATED = 5.0
-"""A continuous actor that answers beyond this was shown what it never learned from: it is not believed."""
-
-
-@dataclass(frozen=True, slots=True)
-class Actor:
-    """Layers of a perceptron with tanh between them: weight (out, in) and bias (out,), float32.
-
-    One output is the action itself (continuous); three are the merits of BUY, SELL and HOLD (discrete).
-    """
-
-    layers: tuple[tuple[NDArray[np.float32], NDArray[np.float32]], ...]
-
-    def __post_init__(self) -> None:
-        """Weights lie as they are multiplied: a third faster."""
-        laid = tuple((np.asfortranarray(weight), bias) for weight, bias in self.layers)
-        object.__setattr__(self, "layers", laid)
-
-    @property
-    def discrete(self) -> bool:
-        """Whether it chooses among three."""
-        return len(self.layers[-1][1]) > 1
-
-    def merits(self, seen: Inputs) -> NDArray[np.float32]:
-        """(B, 1 or 3) the last layer's output. seen (B, len(NAMES))."""
-        x = seen
-        for number, (weight, bias) in enumerate(self.layers):
-            if number:
-                np.tanh(x, out=x)
-            x = x @ weight.T
-            x += bias
-        return x
-
-    def act(self, seen: Inputs, allowed: BoolArray) -> Array:
-        """(B,) actions in [-1, 1]; allowed (B, 3) says which of BUY, SELL and HOLD may be chosen."""
-        said = self.merits(seen)
-        return _believed(said.astype(np.float64))[:, 0] if said.shape[1] == 1 else _best(said, allowed)
-
-
-def routed(merits: Sequence[NDArray[np.float32]], part: Array, allowed: BoolArray) -> Array:
-    """(B,) one action of several actors: continuous ones are averaged, discrete ones vote with their probabilities.
-
-    merits  (B, 1 or 3) of each · part  (len(merits),) or (len(merits), B) what each counts, summing to 1. NaN where one
-    is beyond belief.
-    """
-    share = part.reshape(len(merits), -1, 1)
-    if merits[0].shape[1] == 1:
-        said = np.stack([x.astype(np.float64) for x in merits])
-        action: Array = (share * _believed(said)).sum(axis=0)[:, 0]
-        return action
-    likely = sum(one * _likely(x, allowed) for one, x in zip(share, merits, strict=True))
-    chosen: Array = MOVES[np.argmax(likely, axis=1)]
-    return np.where(np.isfinite(likely).all(axis=1), chosen, np.nan)
-
-
-def _believed(said: Array) -> Array:
-    """Outputs cut to [-1, 1]; NaN beyond belief."""
-    size = np.abs(said)
-    if size.size and size.max() <= 1.0:
-        return said
-    return np.where(size < SATURATED, np.minimum(np.maximum(said, -1.0), 1.0), np.nan)
-
-
-def _likely(merits: NDArray[np.float32], allowed: BoolArray) -> Array:
-    """(B, 3) probabilities of BUY, SELL and HOLD."""
-    x = np.where(allowed, merits, -np.inf)
-    with np.errstate(invalid="ignore"):
-        e = np.exp(x - x.max(axis=1, keepdims=True))
-    shares: Array = e / e.sum(axis=1, keepdims=True)
-    return shares
-
-
-def _best(merits: NDArray[np.float32], allowed: BoolArray) -> Array:
-    """(B,) the move of the highest merit; NaN where it is not a number."""
-    x = np.where(allowed, merits, -np.inf)
-    highest = np.maximum(np.maximum(x[:, 0], x[:, 1]), x[:, 2])
-    return np.where(np.isfinite(highest), MOVES[np.argmax(x, axis=1)], np.nan)
-
-
-def permitted(share: Array, *, can_buy: BoolArray, can_sell: BoolArray) -> BoolArray:
-    """(B, 3) which of BUY, SELL, HOLD are possible: nothing is sold that is not held, nothing bought without room."""
-    hold = np.ones(len(share), dtype=bool)
-    return np.stack([can_buy & (share < 1.0), can_sell & (share > 0.0), hold], axis=1)
 
 
 def inputs(market: Inputs, own: Inputs) -> Inputs:
