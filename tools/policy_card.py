@@ -14,6 +14,9 @@ BOOKS = ("net_return", "active_return", "sharpe", "max_drawdown", "win_rate", "t
 RUN = ("total_return", "cagr", "sharpe", "max_drawdown", "turnover", "fees")
 USD = frozenset({"turnover", "fees"})
 """Of a portfolio; the turnover of books is a multiple of them."""
+FEW = 10
+"""Assets that are named."""
+
 NEEDED = "4 of 5 seeds are needed"
 
 
@@ -134,11 +137,13 @@ def evaluation(one: Said) -> str:
     rows += [[median, budget, *_middle(found, BOOKS)] for budget, found in books["spread"].items()]
     notes = "".join(f"- {note}\n" for note in one["notes"])
     verdicts = "\n".join(f"- {said['of']}: {said['sentence']}" for said in books["verdicts"])
-    flag = " --holdout" if one["data"]["held_out_used"] else ""
+    flags = " --holdout" if one["data"]["held_out_used"] else ""
+    flags += " --specialist-router" if one["router"] else ""
+    flags += f" --symbols {','.join(books['symbols'])}" if len(books["symbols"]) <= FEW else ""
     return f"""\
 ## {where(one)}
 
-    evenkeel evaluate policy --model {one["version"]} --data {one["data"]["file"]}{flag} --json
+    evenkeel evaluate policy --model {one["version"]} --data {one["data"]["file"]}{flags} --json
 
 {notes}
 {books["windows"]} windows of {books["bars"]} bars, {len(books["symbols"])} assets. Quartiles of the seeds in brackets.

@@ -326,8 +326,8 @@ def _model(room: Any, home: Path, bar_s: int, until: int | None) -> tuple[Any, s
         return None, f"{path.name} was trained on what is shown here, or later"
     try:
         return room.load(path, bar_s), ""
-    except NoEvidenceError as error:
-        return None, str(error)
+    except NoEvidenceError:
+        return None, f"{path.name} has no evidence on {duration(bar_s)} bars"
 
 
 def cadence(config: Config) -> Cadence:

@@ -163,7 +163,11 @@ def _said(bundle: Bundle, now: int) -> dict[str, Any]:
         "expires": None if expires is None else iso(expires),
         "expired": None if expires is None else now > expires,
         "age_days": None if created is None else round((now - created) / DAY_S, 1),
-        "strength": {duration(int(bar)): _strength(one) for bar, one in manifest.get("evidence", {}).items()},
+        "strength": {
+            duration(int(bar)): _strength(one)
+            for bar, one in manifest.get("evidence", {}).items()
+            if int(bar) in manifest.get("bars", ())
+        },
     }
 
 
