@@ -109,7 +109,7 @@ def test_each_budget_gets_a_version(run, files, tmp_path):
 
 @pytest.mark.slow
 def test_a_killed_command_goes_on_to_the_same_bytes(run, files, tmp_path):
-    words = ["train", "policy", "--data", str(files["hours"]), *QUICK, "--episodes", "1024", "--version", "v1"]
+    words = ["train", "policy", "--data", str(files["hours"]), *QUICK, "--episodes", "1024", "--version", "taught"]
     whole = run(tmp_path / "whole", *words, "--json").json
     kept = ["--checkpoint", str(tmp_path / "kept"), "--resume"]
     command = [sys.executable, "-m", "evenkeel", "--home", str(tmp_path / "home"), *words, *kept]
