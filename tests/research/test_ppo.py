@@ -23,7 +23,7 @@ def tiny(discrete=False, seed=5):
     return Learner(batch, TINY, seed), scale
 
 
-def same(left, right):
+def assert_same(left, right):
     """The same names and bits."""
     assert left.keys() == right.keys()
     for name in left:
@@ -63,7 +63,7 @@ def test_the_same_seed_gives_the_same_weights(discrete):
     for _ in range(2):
         assert one.round() == other.round()
 
-    same(one.saved(), other.saved())
+    assert_same(one.saved(), other.saved())
 
 
 def test_another_seed_gives_other_weights():
@@ -90,7 +90,7 @@ def test_what_is_saved_goes_on_to_the_same_bits(discrete, after):
     for _ in range(3 - after):
         second.round()
 
-    same(whole.saved(), second.saved())
+    assert_same(whole.saved(), second.saved())
 
 
 def test_a_round_says_what_a_window_was_worth():

@@ -177,7 +177,7 @@ def resized(changed):
     return f"{head}tree_sizes={sizes}\n\n{body}{end}{tail}"
 
 
-def refused(changed, words):
+def assert_refused(changed, words):
     with pytest.raises(ArtifactError, match=words) as caught:
         trees.read(changed, NAMES)
     assert str(caught.value).endswith(("train a new version", "train a new version without"))
@@ -203,7 +203,7 @@ def test_another_kind_of_model_is_refused(given, words):
     y = {"multiclass": np.minimum(2, y // 1), "binary": np.minimum(1, y // 1)}.get(given.get("objective"), y)
     given = {"objective": "regression", "num_leaves": 5, "verbosity": -1, "num_threads": 1} | given
     data = lightgbm.Dataset(x, y, feature_name=list(NAMES), params={"linear_tree": "linear_tree" in given})
-    refused(lightgbm.train(given, data, 2).model_to_string(), words)
+    assert_refused(lightgbm.train(given, data, 2).model_to_string(), words)
 
 
 def test_a_categorical_split_is_refused():
@@ -211,7 +211,7 @@ def test_a_categorical_split_is_refused():
     x = np.column_stack([rng.integers(0, 5, 300), rng.standard_normal((300, 3))])
     data = lightgbm.Dataset(x, x[:, 0] % 2, feature_name=list(NAMES), categorical_feature=[0])
     made = lightgbm.train({"objective": "regression", "verbosity": -1, "num_threads": 1}, data, 1)
-    refused(made.model_to_string(), "tree 0 has a categorical split")
+    assert_refused(made.model_to_string(), "tree 0 has a categorical split")
 
 
 @pytest.mark.parametrize(
@@ -237,7 +237,7 @@ def test_a_categorical_split_is_refused():
 )
 def test_a_changed_text_is_refused(old, new, words):
     assert old in text()
-    refused(resized(text().replace(old, new, 1)), words)
+    assert_refused(resized(text().replace(old, new, 1)), words)
 
 
 @pytest.mark.parametrize(
@@ -255,7 +255,7 @@ def test_a_number_that_cannot_be_is_refused(field, word, words):
     before, name, rest = text().partition(f"\n{field}=")
     old, _, after = rest.partition(" ")
     assert old
-    refused(resized(f"{before}{name}{word} {after}"), words)
+    assert_refused(resized(f"{before}{name}{word} {after}"), words)
 
 
 def test_a_text_that_is_cut_short_is_refused_wherever_it_ends():
@@ -269,7 +269,9 @@ def test_a_text_that_is_cut_short_is_refused_wherever_it_ends():
 
 
 def test_a_tree_of_another_length_than_its_head_says_is_refused():
-    refused(text().replace("shrinkage=1", "shrinkage=10", 1), "tree 1 is not where its head says")
-    refused(text().replace("shrinkage=0.1", "shrinkage=0.10"), "its trees do not end where its head says")
-    refused(text().replace("Tree=1", "Tree=2"), "tree 1 is not where its head says")
-    refused(text().split("\n\n")[0].replace("tree_sizes=", "tree_sizes= #").split(" #")[0] + "\n\n", "it has no tree")
+    assert_refused(text().replace("shrinkage=1", "shrinkage=10", 1), "tree 1 is not where its head says")
+    assert_refused(text().replace("shrinkage=0.1", "shrinkage=0.10"), "its trees do not end where its head says")
+    assert_refused(text().replace("Tree=1", "Tree=2"), "tree 1 is not where its head says")
+    assert_refused(
+        text().split("\n\n")[0].replace("tree_sizes=", "tree_sizes= #").split(" #")[0] + "\n\n", "it has no tree"
+    )
