@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -16,6 +15,7 @@ from evenkeel import artifacts
 from evenkeel.cli import candles, policy_tries
 from evenkeel.cli.candles import Candles
 from evenkeel.cli.output import AsJson, ConfigFile, Context, Overrides, aligned, emit, errors, percent, say
+from evenkeel.cli.progress import staged
 from evenkeel.errors import NotReadyError, UsageError
 from evenkeel.units import duration, iso
 
@@ -119,7 +119,7 @@ def train(
         errors().print(one.sentence(), soft_wrap=True)
     uri = None if no_tracking else tracking or local_store(made.home)
     tries = policy_tries.planned(loaded.digest, settings, int(read[0].panel.time[-1]))
-    with _progress() as told:
+    with staged(lambda at: at.course, _standing, " rounds") as told:
         done = teach(
             read[0].panel, made.home / "models", name, world_of(loaded, pairs), settings,
             created=int(time.time()), backend=Backend(backend, jobs or _jobs(settings), address),
@@ -216,23 +216,6 @@ def _new_version(home: Path, wanted: str | None, settings: PolicySettings) -> st
 
 
 # ---------------------------------------------------------------- what is said
-
-
-@contextmanager
-def _progress() -> Iterator[Callable[[Progress], None]]:
-    """Speed, time left and the best so far on stderr: a bar on a terminal, a line for each round elsewhere."""
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
-    from rich.progress import Progress as Bars
-
-    console = errors()
-    if not console.is_terminal:
-        yield lambda at: console.print(f"{at.course} {at.done}/{at.total} rounds, {_standing(at)}", soft_wrap=True)
-        return
-    with Bars(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), console=console) as bar:
-        task = bar.add_task("reading")
-        yield lambda at: bar.update(
-            task, completed=at.done, total=at.total, description=f"{at.course}, {_standing(at)}"
-        )
 
 
 def _standing(at: Progress) -> str:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -15,6 +14,7 @@ from evenkeel import artifacts
 from evenkeel.cli import bundles, candles, policy_evaluation, policy_training
 from evenkeel.cli.candles import Candles, Data, Holdout
 from evenkeel.cli.output import AsJson, ConfigFile, Context, Overrides, aligned, emit, errors, say
+from evenkeel.cli.progress import staged
 from evenkeel.errors import UsageError
 from evenkeel.units import HOUR_S, duration, iso
 
@@ -93,7 +93,7 @@ def train(
     for one in read:
         errors().print(one.sentence(), soft_wrap=True)
     tracked = None if no_tracking else TrackingSettings(tracking or local_store(made.home))
-    with _progress() as told:
+    with staged(lambda at: at.stage, _standing) as told:
         done = fit(
             read[0].panel, made.home / "models", name,
             TrainSettings(
@@ -228,21 +228,6 @@ def _table(rows: Sequence[tuple[str, Mapping[str, Any]]]) -> None:
 
 def _figure(value: float | None) -> str:
     return "-" if value is None else str(value) if isinstance(value, int) else f"{value:+.4f}"
-
-
-@contextmanager
-def _progress() -> Iterator[Callable[[Progress], None]]:
-    """Folds, IC so far, time left and memory on stderr: a bar on a terminal, a line for each trial elsewhere."""
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
-    from rich.progress import Progress as Bars
-
-    console = errors()
-    if not console.is_terminal:
-        yield lambda at: console.print(f"{at.stage} {at.done}/{at.total}, {_standing(at)}", soft_wrap=True)
-        return
-    with Bars(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), console=console) as bar:
-        task = bar.add_task("reading")
-        yield lambda at: bar.update(task, completed=at.done, total=at.total, description=f"{at.stage}, {_standing(at)}")
 
 
 def _standing(at: Progress) -> str:
