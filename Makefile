@@ -17,7 +17,7 @@ run: $(BASE)  ## install the base and run the demo: two weeks of an embedded mar
 	@$(BIN)/evenkeel --home .demo run --config config/demo.yaml
 
 test: $(DEV)  ## install what tests need and run the quick tests
-	@$(BIN)/python -m pytest -q -m "not slow"
+	@$(BIN)/python -m pytest -q -m "not slow" -n 2 --dist worksteal
 
 check: lint test  ## style, types, floors, quick tests: what must be green before a commit
 
