@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Protocol
 
 from evenkeel.types import Fill, Holdings, IntentStatus, Order, View, lean
@@ -15,6 +16,29 @@ class Found:
 
     status: IntentStatus
     fills: tuple[Fill, ...] = ()
+
+
+@lean
+@dataclass(frozen=True, slots=True)
+class VenueOrder:
+    """An order of the account as its venue shows it, ours or not.
+
+    id      the venue's own, growing with time where `number` is not None
+    ours    our order id where the venue keeps it, else ``
+    quantity  signed units (+ buys) that were asked for · limit  USD per unit, None = market order
+    status  ACKED (open), FILLED, CANCELED or REJECTED; one that was partly filled has fills and any of these
+    placed  UTC ms, the venue's clock · fills  their `order_id` is the venue's id
+    """
+
+    id: str
+    ours: str
+    asset: str
+    quantity: Decimal
+    limit: Decimal | None
+    status: IntentStatus
+    placed: int
+    fills: tuple[Fill, ...] = ()
+    number: int | None = None
 
 
 class Feed(Protocol):
