@@ -1,8 +1,10 @@
 """What does the sandbox's market quote at any moment? A panel of bars -> a price path, quotes and candles of any step.
 
 Inside a bar the price moves in three straight lines of equal time: from the open over low and high (low first where the
-bar rises, else high first) to the close. So whoever polls quotes sees each bar's own extremes, and candles of every step
-agree with the panel and with each other. The law: every answer is a function of (panel, asset, time), the same for whoever asks.
+bar rises, else high first) to the close. So whoever polls quotes sees each bar's own extremes, and candles of every
+step agree with the panel and with each other.
+
+The law: every answer is a function of (panel, asset, time), the same for whoever asks.
 """
 
 from __future__ import annotations
