@@ -47,54 +47,57 @@ def unknown(size: int) -> Array:
 
 
 def changed(obj: T, **changes: Any) -> T:
-    """`dataclasses.replace` for the slotted dataclasses below, in a third of its time: every slot changes Memory.
+    """`dataclasses.replace` for the slotted dataclasses below, in a fraction of its time: every slot changes Memory.
 
-    Raises KeyError for a field that is not there. What `__post_init__` would do is not done.
+    Raises AttributeError for a field that is not there. What `__post_init__` would do is not done.
     """
-    copy, write = _LAYOUTS.get(type(obj)) or _layout(type(obj))
-    made: T = copy(obj)
+    cls = type(obj)
+    made = (_COPIES.get(cls) or _copy_of(cls))(obj)
     for name, value in changes.items():
-        write[name](made, value)
-    return made
+        setattr(made, name, value)
+    made.__class__ = cls
+    return made  # type: ignore[no-any-return]
 
 
 def lean(cls: type[T]) -> type[T]:
-    """A frozen dataclass that is made in two thirds of the time: every order is five of these.
+    """A frozen dataclass that is made in half of the time: every slot makes a dozen of them.
 
-    Its `__init__` takes what it took and writes the slots themselves. For plain defaults and no `__post_init__`.
+    It takes what its `__init__` took. For plain defaults and no `__post_init__`.
     """
-    write = _writers(cls)
-    lines = "".join(f"    write_{name}(self, {name})\n" for name in write)
-    made = _compiled(f"def __init__(self, {', '.join(write)}):\n{lines}", write)
+    names = _names(cls)
+    lines = "".join(f"    made.{name} = {name}\n" for name in names)
+    body = f"    made = new(open)\n{lines}    made.__class__ = cls\n    return made\n"
+    made = _compiled(f"def __new__(cls, {', '.join(names)}):\n{body}", cls)
     made.__defaults__, made.__annotations__ = cls.__init__.__defaults__, cls.__init__.__annotations__
-    setattr(cls, "__init__", made)  # noqa: B010 - mypy knows that an assignment would not be sound
+    whole = _compiled(f"def whole(self):\n    return cls, ({''.join(f'self.{name}, ' for name in names)})\n", cls)
+    plain: Any = cls
+    plain.__new__, plain.__reduce__ = staticmethod(made), whole
+    del plain.__init__
     return cls
 
 
-Writers = Mapping[str, Callable[[Any, Any], None]]
-"""The writer of each slot, by field."""
-
-_LAYOUTS: dict[type, tuple[Callable[[Any], Any], Writers]] = {}
-"""What copies an object of a class, and its writers."""
+_COPIES: dict[type, Callable[[Any], Any]] = {}
+"""What copies an object of a class into one that can still be written."""
 
 
-def _layout(cls: type) -> tuple[Callable[[Any], Any], Writers]:
-    write = _writers(cls)
-    lines = "".join(f"    write_{name}(made, obj.{name})\n" for name in write)
-    copy = _compiled(f"def copy(obj):\n    made = new(cls)\n{lines}    return made\n", write, cls)
-    _LAYOUTS[cls] = copy, write
-    return _LAYOUTS[cls]
+def _copy_of(cls: type) -> Callable[[Any], Any]:
+    lines = "".join(f"    made.{name} = obj.{name}\n" for name in _names(cls))
+    copy: Callable[[Any], Any] = _compiled(f"def copy(obj):\n    made = new(open)\n{lines}    return made\n", cls)
+    _COPIES[cls] = copy
+    return copy
 
 
-def _writers(cls: type) -> Writers:
-    return {x.name: getattr(cls, x.name).__set__ for x in fields(cls)}
+def _names(cls: Any) -> tuple[str, ...]:
+    return tuple(x.name for x in fields(cls))
 
 
-def _compiled(code: str, write: Writers, cls: type | None = None) -> Any:
-    """The one function in `code`, which is a line for each slot: as `dataclass` itself makes its methods."""
-    known: dict[str, Any] = {f"write_{name}": writer for name, writer in write.items()}
+def _compiled(code: str, cls: type) -> Any:
+    """The one function in `code`, which is a line for each slot, as `dataclass` itself makes its methods.
+
+    `open` is a class of the same slots that is not frozen: its objects are written, then they become those of `cls`.
+    """
     made: dict[str, Any] = {}
-    exec(code, known | {"new": object.__new__, "cls": cls}, made)  # noqa: S102
+    exec(code, {"new": object.__new__, "open": type("Open", (), {"__slots__": _names(cls)}), "cls": cls}, made)  # noqa: S102
     return next(iter(made.values()))
 
 

@@ -35,18 +35,17 @@ class Cadence:
 
     def exists(self, slot: Slot) -> bool:
         """Whether the slot is on the grid; a score slot does not exist where a rebalance is."""
-        on_grid = slot.time % self.of(slot.kind) == 0
-        return on_grid and not (slot.kind is SlotKind.SCORE and slot.time % self.rebalance == 0)
+        return slot in between(slot.time, slot.time + 1, self)
 
 
 def between(start: int, end: int, cadence: Cadence) -> Iterator[Slot]:
     """Every slot in [start, end) in the order in which they run: by time, risk first, then the trading slot."""
     step = min(cadence.risk, cadence.score, cadence.rebalance)
+    kinds = [(kind, cadence.of(kind)) for kind in SlotKind]
     for time in range(start + (-start) % step, end, step):
-        for kind in SlotKind:
-            slot = Slot(kind, time)
-            if cadence.exists(slot):
-                yield slot
+        for kind, every in kinds:
+            if time % every == 0 and not (kind is SlotKind.SCORE and time % cadence.rebalance == 0):
+                yield Slot(kind, time)
 
 
 def due(watermark: int, kind: SlotKind, now: int, cadence: Cadence) -> list[tuple[Slot, str]]:

@@ -85,11 +85,15 @@ def window_sum(x: Array, window: int, decay: float = 1.0) -> Array:
     x  (H, C) without NaN -> (H, C)
     """
     from evenkeel.market import windows  # noqa: PLC0415 - loads numba, half a second
+    from evenkeel.market.compiled import each  # noqa: PLC0415 - the same
 
     weight, _ = window_weights(window, decay)
     out = np.empty(x.shape)
-    for start in range(0, x.shape[1], _COLUMNS_AT_ONCE):
+
+    def work(start: int) -> None:
         columns = np.array(x[:, start : start + _COLUMNS_AT_ONCE].T, dtype=np.float64, order="C")
         windows.total(columns, weight, columns)
         out[:, start : start + _COLUMNS_AT_ONCE] = columns.T
+
+    each(work, range(0, x.shape[1], _COLUMNS_AT_ONCE))
     return out

@@ -7,8 +7,9 @@ that no slot has used yet.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -85,7 +86,7 @@ def position_marks(
     """Basis USD, opening UTC s, highest price and entry stop USD of positions, (N,) each; NaN and `now` of the rest."""
     opened = np.full(len(assets), now, dtype=np.int64)
     if not positions:
-        return (nobody := unknown(len(assets))), opened, nobody, nobody
+        return (none := unknown(len(assets))), opened, none, none
     basis, high, stop = np.full((3, len(assets)), NAN)
     place = places(assets)
     for asset, position in positions.items():
@@ -101,12 +102,22 @@ def cooling_down(assets: tuple[str, ...], memory: Memory, slot: Slot) -> BoolArr
     return among(assets, [a for a, until in memory.cooldowns.items() if until > slot.time])
 
 
-def among(assets: tuple[str, ...], chosen: Iterable[str]) -> BoolArray:
+def among(assets: tuple[str, ...], chosen: Collection[str]) -> BoolArray:
     """(N,) which assets are chosen."""
+    if not chosen:
+        return nobody(len(assets))
     place, out = places(assets), np.zeros(len(assets), dtype=bool)
     for asset in chosen:
         if asset in place:
             out[place[asset]] = True
+    return out
+
+
+@lru_cache(maxsize=8)
+def nobody(size: int) -> BoolArray:
+    """(size,) False."""
+    out = np.zeros(size, dtype=bool)
+    out.flags.writeable = False
     return out
 
 

@@ -92,11 +92,12 @@ def gate(wanted: Wanted, settings: OrderSettings, costs: CostSettings) -> tuple[
     gain = np.where(np.isfinite(wanted.expected), wanted.expected, 0.0) * settings.hold_days
     cut = np.zeros(len(target), dtype=bool)
     beyond = (target > wanted.held) & ((target > base + _ROUNDING) | (gain < 0))
-    for i in np.flatnonzero(beyond).tolist():
-        notional = max(float(target[i]) - float(base[i]), 0.0) * wanted.equity
-        cost = round_trip(notional, float(wanted.liquidity[i]), int(wanted.tier[i]), costs)
-        limit = np.inf if gain[i] > cost else wanted.held[i] if gain[i] < -cost else base[i]
-        if target[i] > limit + _ROUNDING:
+    at = np.flatnonzero(beyond)
+    columns = (at, target[at], base[at], wanted.held[at], gain[at], wanted.liquidity[at], wanted.tier[at])
+    for i, wish, floor, held, earns, liquidity, tier in zip(*(x.tolist() for x in columns), strict=True):
+        cost = round_trip(max(wish - floor, 0.0) * wanted.equity, liquidity, tier, costs)
+        limit = np.inf if earns > cost else held if earns < -cost else floor
+        if wish > limit + _ROUNDING:
             target[i], cut[i] = limit, True
     return target, cut
 

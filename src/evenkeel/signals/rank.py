@@ -22,9 +22,16 @@ def ranks(x: Array) -> Array:
 
 def _by_rows(formula: Callable[[Array], Array], x: Array) -> Array:
     """A formula of each row alone, (R, N) -> (R, N), a few rows at a time: they stay near the processor."""
+    if len(x) <= _CHUNK:
+        return formula(x)
+    from evenkeel.market.compiled import each  # noqa: PLC0415 - loads numba, half a second
+
     out = np.empty(x.shape)
-    for start in range(0, len(x), _CHUNK):
+
+    def work(start: int) -> None:
         out[start : start + _CHUNK] = formula(x[start : start + _CHUNK])
+
+    each(work, range(0, len(x), _CHUNK))
     return out
 
 
