@@ -183,8 +183,9 @@ class Spot:
             now = int(self._wire.exchange().milliseconds())
             ours, status = rows.our_id(row.get("clientOrderId")), IntentStatus.ACKED
             return VenueOrder(str(row["id"]), ours, order.asset, order.quantity, price, status, now)
-        fills = self._noted((trade, one, row["timestamp"]) for trade in row.get("trades") or ())
-        return rows.order_of(row, one, fills)
+        own = {"order": row["id"], "side": row["side"]}  # which the fills in an answer leave to the order
+        trades = (trade | own | {"timestamp": trade["timestamp"] or row["timestamp"]} for trade in row["trades"])
+        return rows.order_of(row, one, self._noted((trade, one) for trade in trades))
 
     def _order_rows(self, one: Listing, since: int) -> list[Row]:
         if self.id == "coinbase":
@@ -201,9 +202,9 @@ class Spot:
             named = {one.symbol: one for one in listed}
             symbol = listed[0].symbol if len(listed) == 1 else None
             trades = self._wire.read("fetch_my_trades", symbol, since_ms, 250, {"paginate": True})
-            found = self._noted((row, named[row["symbol"]], None) for row in trades if row["symbol"] in named)
+            found = self._noted((row, named[row["symbol"]]) for row in trades if row["symbol"] in named)
         else:
-            found = self._noted((row, one, None) for one in listed for row in self._trade_rows(one, since_ms))
+            found = self._noted((row, one) for one in listed for row in self._trade_rows(one, since_ms))
         return tuple(sorted(found, key=lambda fill: fill.time))
 
     def _trade_rows(self, one: Listing, since_ms: int) -> list[Row]:
@@ -214,11 +215,11 @@ class Spot:
             found = found + page
         return found
 
-    def _noted(self, trades: Iterable[tuple[Row, Listing, int | None]]) -> list[Fill]:
+    def _noted(self, trades: Iterable[tuple[Row, Listing]]) -> list[Fill]:
         """Fills of rows; fees that were charged in coins are kept for `notes`."""
         found = []
-        for row, one, placed_ms in trades:
-            fill, elsewhere = rows.fill_of(row, one, placed_ms)
+        for row, one in trades:
+            fill, elsewhere = rows.fill_of(row, one)
             if elsewhere is not None:
                 self._paid_elsewhere[fill.id] = elsewhere
             found.append(fill)

@@ -111,11 +111,8 @@ def order_of(row: Row, listing: Listing, fills: Iterable[Fill] = ()) -> VenueOrd
     )
 
 
-def fill_of(row: Row, listing: Listing, placed_ms: int | None = None) -> tuple[Fill, tuple[Decimal, str] | None]:
-    """A fill, and what was charged in a coin that is not the pair's dollars: that is no part of `Fill.fee`.
-
-    placed_ms  time of the fill where the row has none, as in the answer to an order
-    """
+def fill_of(row: Row, listing: Listing) -> tuple[Fill, tuple[Decimal, str] | None]:
+    """A fill, and what was charged in a coin that is not the pair's dollars: that is no part of `Fill.fee`."""
     trade, number, fees = _text(row, "id"), _text(row, "order"), row.get("fees") or [row["fee"]]
     paid = [(_decimal(fee["cost"], f"fee of {trade}"), str(fee["currency"])) for fee in fees if fee.get("cost")]
     elsewhere = next(((cost, coin) for cost, coin in paid if coin not in DOLLARS and cost), None)
@@ -126,7 +123,7 @@ def fill_of(row: Row, listing: Listing, placed_ms: int | None = None) -> tuple[F
         quantity=_sign(row) * _decimal(row.get("amount"), f"amount of fill {trade}") * listing.factor,
         price=_decimal(row.get("price"), f"price of fill {trade}") / listing.factor,
         fee=sum((cost for cost, coin in paid if coin in DOLLARS), Decimal(0)),
-        time=int(row.get("timestamp") or placed_ms or _text(row, "timestamp")) // 1000,
+        time=int(_text(row, "timestamp")) // 1000,
     )
     return fill, elsewhere
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import re
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -36,6 +37,7 @@ _COINBASE_REFUSES = frozenset(
         "UNSUPPORTED_ORDER_CONFIGURATION", "COMMANDER_REJECTED_NEW_ORDER", "PERMISSION_DENIED", "UNAUTHENTICATED",
     }
 )  # fmt: skip
+_QUERY = re.compile(r"(?<=[a-z])\?\S*")
 _ODD_SHAPE = (TypeError, KeyError, ValueError, AttributeError, IndexError, ArithmeticError)
 
 
@@ -157,7 +159,7 @@ class SpotWire:
         made.milliseconds = lambda: int(self._clock() * 1000) + self._offset_ms
         made.seconds = lambda: made.milliseconds() // 1000
         if self.id == "binance":
-            made.options["fetchMarkets"] = {"types": ["spot"]}
+            made.options |= {"fetchMarkets": {"types": ["spot"]}, "fetchMargins": False, "recvWindow": made.timeout}
         if self._testnet:
             _to_testnet(made)
         for name in _PATHS[self.id] if self._host else ():
@@ -228,8 +230,8 @@ def _to_testnet(exchange: Any) -> None:
 
 
 def _short(error: Exception) -> str:
-    """One line of an error, without the page that may hang on it."""
-    text = " ".join(str(error).split()) or type(error).__name__
+    """One line of an error, without a page that may hang on it and without what was signed."""
+    text = " ".join(_QUERY.sub("", str(error)).split()) or type(error).__name__
     return text if len(text) <= 200 else f"{text[:197]}..."
 
 

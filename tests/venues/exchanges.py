@@ -1,0 +1,99 @@
+"""A loopback exchange for tests: the sandbox's market, clock, faults and Binance or Coinbase on a real port."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import lru_cache
+
+import numpy as np
+import uvicorn
+from fastapi import FastAPI
+
+from evenkeel.market.synthetic import SyntheticSettings, market
+from evenkeel.sandbox import binance, coinbase
+from evenkeel.sandbox.clock import Clock
+from evenkeel.sandbox.faults import Faults
+from evenkeel.sandbox.market import Market
+from evenkeel.sandbox.wire import Faulty, Resettable
+from evenkeel.types import Pair, Panel
+
+START = 1_735_689_600
+DAY = 86_400
+SYMBOLS = {
+    "BTC": {"binance": ("BTCUSDT", 1), "coinbase": ("BTC-USD", 1)},
+    "ETH": {"binance": ("ETHUSDT", 1), "coinbase": ("ETH-USD", 1)},
+}
+BTC = Pair("BTC", "BTC/USD", 1, 2, 5, Decimal(5), symbols=SYMBOLS["BTC"])
+ETH = Pair("ETH", "ETH/USD", 1, 2, 4, Decimal(5), symbols=SYMBOLS["ETH"])
+PAIRS = {"BTC": BTC, "ETH": ETH}
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """A running sandbox: address, market, clock and plan of faults."""
+
+    url: str
+    market: Market
+    clock: Clock
+    faults: Faults
+
+    @property
+    def binance(self) -> str:
+        """In the place of `https://api.binance.com/api/v3`."""
+        return f"{self.url}/api/v3"
+
+    @property
+    def stream(self) -> str:
+        """In the place of `wss://stream.binance.com:9443`."""
+        return self.url.replace("http", "ws", 1)
+
+
+@lru_cache
+def panel(days: int = 2, bar: int = 900, gaps: tuple[int, ...] = ()) -> Panel:
+    """Synthetic bars; the rows in `gaps` are unknown."""
+    made = market(tuple(PAIRS.values()), START, START + days * DAY, bar, SyntheticSettings(seed=7))
+    fields = [np.array(getattr(made, name)) for name in ("open", "high", "low", "close", "volume")]
+    for field in fields:
+        field[list(gaps)] = np.nan
+    return Panel(made.time, made.assets, *fields, bar)
+
+
+@contextmanager
+def running(*, start: float = START + DAY, speed: float = 0.0, gaps: tuple[int, ...] = ()) -> Iterator[Exchange]:
+    """Serve Binance and Coinbase on a free port; time stands still unless `speed` says otherwise."""
+    traded = Market(panel(gaps=gaps), PAIRS)
+    clock, faults = Clock(time.time, start=start, speed=speed), Faults()
+    app = FastAPI()
+    app.include_router(binance.routes(traded, clock, faults))
+    app.include_router(coinbase.routes(traded, clock, faults))
+    with served(Faulty(app, faults)) as url:
+        yield Exchange(url, traded, clock, faults)
+
+
+@contextmanager
+def served(app) -> Iterator[str]:
+    listener = socket.socket()
+    listener.bind(("127.0.0.1", 0))
+    server = uvicorn.Server(
+        uvicorn.Config(
+            app, http=Resettable, ws="websockets-sansio", loop="asyncio", lifespan="off", log_config=None,
+            timeout_graceful_shutdown=1,
+        )
+    )  # fmt: skip
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+    thread.start()
+    while not server.started:
+        assert thread.is_alive()
+        time.sleep(0.002)
+    try:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join()
+        listener.close()
