@@ -60,15 +60,17 @@ def test_o11_a_fill_far_beyond_the_model_makes_the_pair_limit_only_for_a_day():
     """Three times the modelled slippage is still inside; a few basis points never open it; others are not touched."""
     far, at_limit = Execution(NOW, "BTC", 0.0031, 0.001), Execution(NOW, "ETH", 0.003, 0.001)
     tiny, unknown = Execution(NOW, "SOL", 0.0004, 0.00001), Execution(NOW, "ADA", math.nan, 0.001)
-    memory, tripped = stepped(events=[far, at_limit, tiny, unknown])
+    lucky = Execution(NOW, "XRP", -0.01, 0.001)
+    memory, tripped = stepped(events=[far, at_limit, tiny, unknown, lucky])
 
     assert tripped == ()
-    assert [a for a in ("BTC", "ETH", "SOL", "ADA") if limit_only(memory, a, NOW)] == ["BTC"]
+    assert [a for a in ("BTC", "ETH", "SOL", "ADA", "XRP") if limit_only(memory, a, NOW)] == ["BTC"]
     assert limit_only(memory, "BTC", NOW + 86_399)
     assert not limit_only(memory, "BTC", NOW + 86_400)
     assert stepped(memory, (), NOW + 86_400)[0].limit_only == {}
     again = stepped(memory, [replace(far, time=NOW + 3_600)], NOW + 3_600)[0]
-    assert limit_only(again, "BTC", NOW + 3_600 + 86_399)
+    late = stepped(again, [far], NOW + 3_600)[0]  # told late, it takes nothing back
+    assert limit_only(late, "BTC", NOW + 3_600 + 86_399)
 
 
 # ---------------------------------------------------------------- what closes

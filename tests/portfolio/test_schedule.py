@@ -116,7 +116,8 @@ def test_vwap_without_a_profile_is_twap_and_says_so(profile):
 
 
 @pytest.mark.parametrize(
-    ("quantity", "end", "count", "price"), [("1", 0, 3, 1), ("1", 9, 0, 1), ("1", 9, 3, 0), ("1.001", 9, 3, 1)]
+    ("quantity", "end", "count", "price"),
+    [("1", 0, 3, 1), ("1", 2, 3, 1), ("1", 9, 0, 1), ("1", 9, 3, 0), ("1.001", 9, 3, 1)],
 )
 def test_nonsense_is_refused(quantity, end, count, price):
     with pytest.raises(ValueError, match=r"slices from|no price|no whole number"):
@@ -205,7 +206,9 @@ def test_o9_an_open_child_is_cancelled_when_its_time_is_over_and_its_part_is_boo
     child = sent(of, [], 0)
 
     assert sent(of, [answered(child, ACKED, 4)], 1) == Cancel("reb-BTC-0.0")
-    assert sent(of, [answered(child, CANCELED, 4)], 1).quantity == Decimal("11.2")
+    booked = answered(child, CANCELED, 4)
+    assert sent(of, [booked], 1).quantity == Decimal("11.2")
+    assert sent(of, [replace(booked, fills=booked.fills * 2)], 1).quantity == Decimal("11.2")  # O8: told twice
 
 
 def test_a_limit_order_rests_then_crosses_with_what_remains():

@@ -166,8 +166,8 @@ def slices(
 
     Raises ValueError where times, count or price make no sense or the parent is no whole number of lots.
     """
-    if end <= start or count < 1:
-        raise ValueError(f"{count} slices from {start} to {end}: the end must be later, and the count 1 at least")
+    if count < 1 or end - start < count:
+        raise ValueError(f"{count} slices from {start} to {end}: at least 1, and at least a second for each")
     total, least = _lots(parent.quantity, pair), _least(pair, price)
     shares = _by_volume(profile, start, end, count) or [Fraction(i, count) for i in range(1, count + 1)]
     times = [start + i * (end - start) // count for i in range(count)]
