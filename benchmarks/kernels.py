@@ -1,6 +1,7 @@
-"""evenkeel's own feature kernels and its live pass, as one process: kernels.py features|live FOLDER.
+"""evenkeel's own feature kernels and its live pass, as one process: kernels.py features|eleven|live FOLDER.
 
 features  all rows of the whole table over the panel: what a back-test computes
+eleven    those of them that `ta` has a class or a line of pandas for (peers/features_ta.py), by the same kernels
 live      one pass of the service over its warm-up window: features, regime, both models, decision, orders
 """
 
@@ -13,10 +14,12 @@ from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
 
+import numpy as np
+
 from evenkeel import wiring
 from evenkeel.config import Config
 from evenkeel.decide import decide
-from evenkeel.market import features
+from evenkeel.market import features, hours
 from evenkeel.market.panel import rows
 from evenkeel.signals import alpha
 from evenkeel.signals import rule as rules
@@ -25,6 +28,10 @@ from evenkeel.types import Book, Brain, Holdings, Identity, Memory, Panel, Posit
 from evenkeel.units import HOUR_S
 from full import pairs_of, read
 from model import model
+
+TIMES = 5
+"""Calls in one process, of which the middle one counts: the first ones touch memory for the first time."""
+ELEVEN = ("r_1", "r_3", "r_6", "r_24", "vol", "emaz_12", "emaz_72", "rsi", "bb", "atr", "dd")
 
 
 def seconds(work: Callable[[], object], times: int) -> float:
@@ -35,6 +42,19 @@ def seconds(work: Callable[[], object], times: int) -> float:
         work()
         taken.append(time.perf_counter() - began)
     return sorted(taken)[times // 2]
+
+
+def eleven(panel: Panel) -> Callable[[], object]:
+    """Eleven features of all rows, into an array of their own as `features.compute` has."""
+    chosen = {x.name: x.function for x in features.FEATURES}
+    formulas = [chosen[name] for name in ELEVEN]
+
+    def once() -> object:
+        values = np.empty((len(panel.time), len(panel.assets), len(formulas)))
+        hours.fill(values, panel, 0, 0, formulas)
+        return values
+
+    return once
 
 
 def window(panel: Panel) -> Panel:
@@ -67,14 +87,17 @@ def live(panel: Panel) -> Callable[[], object]:
 def main() -> None:
     """Print one JSON line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=["features", "live"])
+    parser.add_argument("what", choices=["features", "eleven", "live"])
     parser.add_argument("folder", type=Path)
     given = parser.parse_args()
     panel = read(given.folder, None)
     found: dict[str, object] = {"assets": len(panel.assets)}
     if given.what == "features":
         features.compute(rows(panel, 0, 2000))
-        found["seconds"] = seconds(lambda: features.compute(panel), 1)
+        found["seconds"] = seconds(lambda: features.compute(panel), TIMES)
+    elif given.what == "eleven":
+        eleven(rows(panel, 0, 2000))()
+        found["seconds"] = seconds(eleven(panel), TIMES)
     else:
         once = live(panel)
         once()

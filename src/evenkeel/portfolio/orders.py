@@ -92,7 +92,7 @@ def gate(wanted: Wanted, settings: OrderSettings, costs: CostSettings) -> tuple[
     gain = np.where(np.isfinite(wanted.expected), wanted.expected, 0.0) * settings.hold_days
     cut = np.zeros(len(target), dtype=bool)
     beyond = (target > wanted.held) & ((target > base + _ROUNDING) | (gain < 0))
-    at = np.flatnonzero(beyond)
+    at = beyond.nonzero()[0]
     columns = (at, target[at], base[at], wanted.held[at], gain[at], wanted.liquidity[at], wanted.tier[at])
     for i, wish, floor, held, earns, liquidity, tier in zip(*(x.tolist() for x in columns), strict=True):
         cost = round_trip(max(wish - floor, 0.0) * wanted.equity, liquidity, tier, costs)
@@ -117,7 +117,7 @@ def plan(
         loud | (change * wanted.equity >= least) | _leaving(slot, wanted, target)
     )
     goals, wishes, helds, cuts = target.tolist(), wanted.target.tolist(), wanted.held.tolist(), cut.tolist()
-    for i in np.flatnonzero(heard).tolist():
+    for i in heard.nonzero()[0].tolist():
         asset = wanted.assets[i]
         leaves = asset in wanted.exit_codes or (goals[i] == 0 and slot.kind is not SlotKind.SCORE)
         if not (loud[i] or leaves or asset in wanted.blocked):
