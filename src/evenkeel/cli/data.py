@@ -1,5 +1,5 @@
 """`data import|ls|check|download|resample|build`: candles into the archive, how far they can be trusted, and what is
-learned from them.
+learned from them. `data collect` is in `collecting`.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from evenkeel.cli import collecting
 from evenkeel.cli.candles import Data, Holdout
 from evenkeel.cli.output import AsJson, ConfigFile, Context, aligned, emit, errors, say
 from evenkeel.errors import NotReadyError, UsageError
@@ -30,7 +31,8 @@ SAY_EVERY_S = 10.0
 Bar = Annotated[str, typer.Option("--bar", help="Length of one bar: 15m, 30m, 1h.")]
 Source = Annotated[str | None, typer.Option("--source", help="Name of the dataset under data/candles.")]
 
-app = typer.Typer(no_args_is_help=True, help="Candles: import, download, list, check, resample, build.")
+app = typer.Typer(no_args_is_help=True, help="Candles: import, download, collect, list, check, resample, build.")
+collecting.register(app)
 
 
 @app.command(name="import")
