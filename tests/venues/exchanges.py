@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import socket
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +10,6 @@ from decimal import Decimal
 from functools import lru_cache
 
 import numpy as np
-import uvicorn
 from fastapi import FastAPI
 
 from evenkeel.market.synthetic import SyntheticSettings, market
@@ -20,7 +17,7 @@ from evenkeel.sandbox import binance, coinbase
 from evenkeel.sandbox.clock import Clock
 from evenkeel.sandbox.faults import Faults
 from evenkeel.sandbox.market import Market
-from evenkeel.sandbox.wire import Faulty, Resettable
+from evenkeel.sandbox.wire import Faulty, serving
 from evenkeel.types import Pair, Panel
 
 START = 1_735_689_600
@@ -72,28 +69,5 @@ def running(*, start: float = START + DAY, speed: float = 0.0, gaps: tuple[int, 
     app = FastAPI()
     app.include_router(binance.routes(traded, clock, faults))
     app.include_router(coinbase.routes(traded, clock, faults))
-    with served(Faulty(app, faults)) as url:
+    with serving(Faulty(app, faults)) as url:
         yield Exchange(url, traded, clock, faults)
-
-
-@contextmanager
-def served(app) -> Iterator[str]:
-    listener = socket.socket()
-    listener.bind(("127.0.0.1", 0))
-    server = uvicorn.Server(
-        uvicorn.Config(
-            app, http=Resettable, ws="websockets-sansio", loop="asyncio", lifespan="off", log_config=None,
-            timeout_graceful_shutdown=1,
-        )
-    )  # fmt: skip
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
-    thread.start()
-    while not server.started:
-        assert thread.is_alive()
-        time.sleep(0.002)
-    try:
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-    finally:
-        server.should_exit = True
-        thread.join()
-        listener.close()

@@ -35,6 +35,7 @@ _COINBASE_REFUSES = frozenset(
         "INSUFFICIENT_FUND", "INSUFFICIENT_FUNDS", "INVALID_LEDGER_BALANCE", "ORDER_ENTRY_DISABLED", "INVALID_REQUEST",
         "INVALID_LIMIT_PRICE", "INVALID_LIMIT_PRICE_POST_ONLY", "INVALID_NO_LIQUIDITY", "INVALID_ARGUMENT",
         "UNSUPPORTED_ORDER_CONFIGURATION", "COMMANDER_REJECTED_NEW_ORDER", "PERMISSION_DENIED", "UNAUTHENTICATED",
+        "UNKNOWN_CANCEL_ORDER", "INVALID_CANCEL_REQUEST", "DUPLICATE_CANCEL_REQUEST", "COMMANDER_REJECTED_CANCEL_ORDER",
     }
 )  # fmt: skip
 _QUERY = re.compile(r"(?<=[a-z])\?\S*")
@@ -145,7 +146,7 @@ class SpotWire:
             return False
         if self.id == "binance":  # a duplicate means that an order of this id is open: what became of it must be asked
             return last.status >= 400 and last.code in _BINANCE_REFUSES and "uplicate" not in str(error)
-        return last.status == 401 or last.code in _COINBASE_REFUSES or (understood and last.code is not None)
+        return last.status == 401 or last.code in _COINBASE_REFUSES or (understood and last.status >= 400)
 
     def _opened(self) -> Any:
         made = getattr(_ccxt(), self.id)(
@@ -155,6 +156,7 @@ class SpotWire:
         made.number = str
         made.options["maxRetriesOnFailure"] = 0
         made.options["warnOnFetchOpenOrdersWithoutSymbol"] = False
+        made.options["fetchBalance"] = "v3PrivateGetBrokerageAccounts" if self.id == "coinbase" else "spot"
         made.has["fetchCurrencies"] = False
         made.milliseconds = lambda: int(self._clock() * 1000) + self._offset_ms
         made.seconds = lambda: made.milliseconds() // 1000
@@ -215,11 +217,13 @@ class _Last:
 
 
 def _code(body: Any) -> int | str | None:
-    """The exchange's own word for an error: `code` of Binance, `error` of Coinbase."""
+    """The exchange's own word for an error: `code` of Binance; `error` or, of a cancel, the reason of Coinbase."""
     if not isinstance(body, dict):
         return None
-    inner = body.get("error_response")
-    code = body.get("code", body.get("error")) if not isinstance(inner, dict) else inner.get("error")
+    inner, results = body.get("error_response"), body.get("results")
+    failed = [row for row in results if not row.get("success")] if isinstance(results, list) else []
+    word = failed[0].get("failure_reason") if failed else body.get("code", body.get("error"))
+    code = inner.get("error") if isinstance(inner, dict) else word
     return code if isinstance(code, int | str) else None
 
 
