@@ -18,9 +18,11 @@ class Clock:
         self.now = 1000.0
 
     def __call__(self) -> float:
+        """Monotonic s."""
         return self.now
 
     def wait(self, _turn: threading.Condition, wait_s: float) -> None:
+        """Move on."""
         self.now += wait_s
 
 
