@@ -190,18 +190,18 @@ def test_orders_are_newest_first_above_a_number_and_of_the_assets_asked(server):
     client = venue(server)
 
     assert [x.number for x in client.orders(("BTC", "ETH"), numbers[0], TIME)] == [numbers[3], numbers[1]]
-    assert [x.number for x in client.orders(("SHIB",), 0, TIME)] == [numbers[5], numbers[2]]
+    assert [x.number for x in client.orders(frozenset({"SHIB"}), 0, TIME)] == [numbers[5], numbers[2]]
     assert server.sent("query_order")["pair"] == "SHIB/USD"
     assert client.highest(TIME) == numbers[5]
 
 
 def test_no_order_at_all_is_an_empty_answer(server):
-    """`no order matched` everywhere: nothing, and number 0."""
+    """`no order matched` everywhere: nothing, and number -1."""
     client = venue(server)
 
     assert client.orders(("BTC",), 0, TIME) == ()
     assert client.fills(0) == ()
-    assert client.highest(TIME) == 0
+    assert client.highest(TIME) == -1
     assert client.pending(TIME) == {}
     assert client.order("BTC", 5, TIME) is None
 

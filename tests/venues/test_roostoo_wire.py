@@ -22,6 +22,7 @@ from evenkeel.venues.roostoo_wire import (
     PENDING_COUNT,
     PLACE_ORDER,
     QUERY_ORDER,
+    TICKER,
     AccessRefusedError,
     Credentials,
     Wire,
@@ -98,6 +99,15 @@ def test_the_stamp_is_the_venues_time(server):
 
     assert server.count("serverTime") == 1
     assert server.requests[-1][2]["timestamp"] == str(NOW_MS)
+
+
+def test_waiting_for_a_turn_is_no_difference_of_clocks(server):
+    """The limiter holds the question for the time back by a minute: the offset is what it is when it is asked."""
+    clock = Clock()
+    client = wire(server, clock, calls=1)
+    _ask(client, TICKER)
+
+    assert client.offset_s() == NOW - clock.now == -60.0
 
 
 def test_numbers_stay_exact(server):

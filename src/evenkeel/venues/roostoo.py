@@ -8,7 +8,7 @@ Source: specs/roostoo.md.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from decimal import Decimal
 
 from evenkeel.engine.ports import VenueOrder
@@ -51,6 +51,11 @@ class Roostoo:
         self._notes: dict[str, str] = {}
 
     @property
+    def again(self) -> bool:
+        """False: the venue keeps no id of ours, so an order sent twice is two orders."""
+        return False
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """What a person should know of rows that were read, each once, with the last order that showed it."""
         return tuple(f"order {order}: {note}" for note, order in self._notes.items())
@@ -67,9 +72,9 @@ class Roostoo:
         """How many orders are open, per asset that has any."""
         return self._wire.ask(PENDING_COUNT, rows.pending_counts, priority=Priority.RECONCILE)
 
-    def orders(self, assets: Sequence[str], since: int, time: int) -> tuple[VenueOrder, ...]:  # noqa: ARG002
-        """The account's orders of these assets with a number above `since` (0 = all), newest first, ours or not."""
-        one = {"pair": f"{assets[0]}/USD"} if len(assets) == 1 else {}
+    def orders(self, assets: Collection[str], since: int, time: int) -> tuple[VenueOrder, ...]:  # noqa: ARG002
+        """The account's orders of these assets with a number above `since` (-1 = all), newest first, ours or not."""
+        one = {"pair": f"{next(iter(assets))}/USD"} if len(assets) == 1 else {}
         found = self._spot(one, Priority.RECONCILE, lambda page: any(rows.number(row) <= since for row in page))
         return tuple(order for order in found if order.asset in assets and int(order.id) > since)
 
@@ -91,9 +96,9 @@ class Roostoo:
         return tuple(sorted(fills, key=lambda fill: (fill.time, int(fill.order_id))))
 
     def highest(self, time: int) -> int:  # noqa: ARG002
-        """The highest order number of the account; 0 = it never had an order."""
+        """The highest order number of the account; -1 = it never had an order."""
         found = self._wire.ask(QUERY_ORDER, rows.matched, {"limit": "1"}, priority=Priority.RECONCILE)
-        return max((rows.number(row) for row in found), default=0)
+        return max((rows.number(row) for row in found), default=-1)
 
     # ---------------------------------------------------------------- orders
 
