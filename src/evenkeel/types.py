@@ -297,14 +297,33 @@ class Fill:
 
 @lean
 @dataclass(frozen=True, slots=True)
+class Trace:
+    """What proves what became of an order: the account before it, when it left, what it is called at the venue.
+
+    highest  highest order number of the account before, -1 = it had none; None where the venue keeps our id
+    units    of the order's asset, before · at  UTC ms when the socket was touched, 0 = not yet
+    venue    the venue's id, `` = unknown · polls, asked  looks that found nothing, and the first of them (UTC s)
+    """
+
+    highest: int | None
+    units: Decimal
+    at: int = 0
+    venue: str = ""
+    polls: int = 0
+    asked: int = 0
+
+
+@lean
+@dataclass(frozen=True, slots=True)
 class Intent:
-    """An order and what is durably known of it."""
+    """An order and what is durably known of it; without a trace where no answer can be lost (back-tests)."""
 
     order: Order
     status: IntentStatus = IntentStatus.PREPARED
     attempts: int = 0
     note: str = ""
     fills: tuple[Fill, ...] = ()
+    trace: Trace | None = None
 
 
 @lean
@@ -325,12 +344,16 @@ class Dropped:
 @lean
 @dataclass(frozen=True, slots=True)
 class Holdings:
-    """The venue's truth: cash USD, units per asset (no zero rows), ids of open orders."""
+    """The venue's truth: cash USD, units per asset (no zero rows), ids of open orders.
+
+    newest  highest order number of the account, -1 = it has none; None where the venue keeps our ids
+    """
 
     time: int
     cash: Decimal
     units: Mapping[str, Decimal]
     open_orders: tuple[str, ...] = ()
+    newest: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,7 +42,8 @@ BENCHMARK = "BTC"
 class Engine:
     """What runs slots: feed and broker, rules and brain, and whose state it keeps.
 
-    The broker is opened last, once it is known that the state belongs to it.
+    The broker is opened last, once it is known that the state belongs to it. `clock` is the present moment, UTC s,
+    while a slot of a time is at work: that time itself where the clock is virtual.
     """
 
     identity: Identity
@@ -53,6 +54,7 @@ class Engine:
     rules: Rules
     cadence: Cadence
     missing: tuple[str, ...]
+    clock: Callable[[int], float] = float
 
     def memory(self, config_digest: str) -> Memory:
         """The memory of a new run."""
@@ -133,6 +135,7 @@ def build_live(config: Config, home: Path, stop: threading.Event) -> Engine:
         rules=rules_of(config, pairs),
         cadence=cadence(config),
         missing=tuple(p.asset for p in universe(config, home) if p.asset not in symbols),
+        clock=lambda _: time.time(),
     )
 
 

@@ -8,19 +8,25 @@ import pytest
 import world
 
 from evenkeel.engine import protocol, step
-from evenkeel.engine.ports import Found
+from evenkeel.engine.ports import VenueOrder
+from evenkeel.engine.verdict import ProofSettings
 from evenkeel.errors import VenueError, VenueUnknownError
-from evenkeel.types import Fill, Intent, IntentStatus, OpenSlot, Order, Slot, SlotKind, TradingState
+from evenkeel.types import Fill, Holdings, Intent, IntentStatus, OpenSlot, Order, Slot, SlotKind, Trace, TradingState
 
 SLOT = Slot(SlotKind.REBALANCE, world.START)
 DRAFT = {"entry_atr": {}, "tables": {"equity": [{"slot": SLOT.id}]}}
 
 
 class Venue:
-    """A venue of scripts: what `send` does, by asset, and whether it did it before its answer was lost."""
+    """A venue of scripts: what `send` does, by asset, and whether it did it before its answer was lost.
 
-    def __init__(self, **script):
-        self.script, self.filled, self.sent, self.deaf, self.durable = script, {}, Counter(), False, None
+    named  whether it keeps our id; one that does not numbers its orders · slow  looks until an order is shown
+    """
+
+    def __init__(self, *, named=True, slow=0, **script):
+        self.script, self.placed, self.sent = script, [], Counter()
+        self.again, self.slow, self.deaf, self.durable = named, slow, False, None
+        self.units = Counter()
 
     def send(self, order, time):
         """Take an order, or fail as planned."""
@@ -30,20 +36,33 @@ class Venue:
         if what == "refuse":
             raise VenueError("insufficient balance")
         if what != "lost before":
-            price = Decimal(100)
-            self.filled[order.id] = Fill(
-                f"{order.id}-1", order.id, order.asset, order.quantity, price, Decimal(1), time
-            )
+            self.place(order.asset, order.quantity, time, order.id if self.again else "")
         if what.startswith("lost"):
             raise VenueUnknownError("read timed out")
-        return Found(IntentStatus.FILLED, (self.filled[order.id],))
+        return self.placed[-1]
 
-    def find(self, order, time):
-        """What became of an order, or silence."""
+    def place(self, asset, quantity, time, ours=""):
+        """An order of the account, filled at once."""
+        number = 100 + len(self.placed)
+        fill = Fill(f"{number}-1", str(number), asset, quantity, Decimal(100), Decimal(1), int(time))
+        own = None if self.again else number
+        shown = VenueOrder(
+            str(number), ours, asset, quantity, None, IntentStatus.FILLED, int(time) * 1000, (fill,), own
+        )
+        self.placed.append(shown)
+        self.units[asset] += quantity
+
+    def holdings(self, time):
+        """The account now."""
+        newest = None if self.again else 99 + len(self.placed)
+        return Holdings(int(time), Decimal(1_000), {a: Decimal(q) for a, q in self.units.items() if q}, newest=newest)
+
+    def orders(self, assets, since, time):
+        """What it shows of them."""
         if self.deaf:
             raise VenueUnknownError("connection refused")
-        fill = self.filled.get(order.id)
-        return Found(IntentStatus.FILLED, (fill,)) if fill else None
+        self.slow -= 1
+        return () if self.slow >= 0 else tuple(o for o in self.placed if o.asset in assets and int(o.id) > since)
 
 
 class Memo:
@@ -59,14 +78,19 @@ class Memo:
         return self.memory
 
 
-def opened(*assets, quantity="1"):
+def opened(*assets, quantity="1", highest=None):
     orders = [Order(f"x-{a}-{i}", SLOT.id, i, a, Decimal(quantity), "TARGET") for i, a in enumerate(assets)]
+    trace = Trace(highest, Decimal(0))
     memory = world.memory(cash=Decimal(1_000), watermarks={"rebalance": SLOT.time})
-    return Memo(replace(memory, open_slots=(OpenSlot(SLOT, SLOT.time, DRAFT, tuple(map(Intent, orders))),)))
+    return Memo(
+        replace(memory, open_slots=(OpenSlot(SLOT, SLOT.time, DRAFT, tuple(Intent(o, trace=trace) for o in orders)),))
+    )
 
 
-def act(memo, venue, *, resumed=False, halted=lambda: False):
-    return protocol.act(SLOT, memo.memory, venue, memo, halted, SLOT.time, resumed=resumed)
+def act(memo, venue, *, resumed=False, halted=lambda: False, later=0, **words):
+    return protocol.act(
+        SLOT, memo.memory, venue, memo, halted, lambda: float(SLOT.time + later), resumed=resumed, **words
+    )
 
 
 def statuses(memory):
@@ -75,15 +99,16 @@ def statuses(memory):
 
 def test_every_leg_is_sent_once_in_order_and_each_answer_committed():
     memo, venue = opened("A", "B", "C"), Venue()
-    venue.durable = lambda order: any(i.order == order for i in memo.memory.open_slots[0].intents)
+    venue.durable = lambda order: ("SENT", order) in [(i.status, i.order) for i in memo.memory.open_slots[0].intents]
     act(memo, venue)
 
     assert statuses(memo.memory) == ["FILLED"] * 3
     assert list(venue.sent.values()) == [1, 1, 1]
     assert [statuses(m) for m in memo.history] == [
         ["PREPARED"] * 3,
-        ["FILLED", "PREPARED", "PREPARED"],
-        ["FILLED", "FILLED", "PREPARED"],
+        ["SENT", "PREPARED", "PREPARED"],
+        ["FILLED", "SENT", "PREPARED"],
+        ["FILLED", "FILLED", "SENT"],
         ["FILLED"] * 3,
     ]
 
@@ -143,14 +168,134 @@ def test_while_the_venue_is_deaf_nothing_is_sent():
     assert venue.sent == {"x-A-0": 1, "x-B-1": 1}
 
 
-def test_after_a_crash_even_a_prepared_leg_is_asked_for_before_it_is_sent():
-    """The process may have died between the socket and the commit."""
-    memo, venue = opened("A", "B"), Venue()
-    venue.send(memo.memory.open_slots[0].intents[0].order, SLOT.time)
+def crashed(memo, venue, *, at):
+    """The process dies when leg `at` is at the socket: after the venue took it, before its answer was committed."""
+    memo(lambda m: m)
+    act(memo, venue)
+    died = next(m for m in memo.history if statuses(m)[at] == "SENT")
+    return Memo(died)
+
+
+def test_after_a_crash_a_leg_that_was_at_the_socket_is_asked_for_and_the_next_ones_are_sent():
+    """The process may have died between the socket and the commit; legs still PREPARED never left."""
+    venue = Venue()
+    memo = crashed(opened("A", "B", "C"), venue, at=1)
+    venue.placed.pop()
+    venue.sent.clear()
     act(memo, venue, resumed=True)
 
-    assert venue.sent == {"x-A-0": 1, "x-B-1": 1}
-    assert statuses(memo.memory) == ["FILLED", "FILLED"]
+    assert venue.sent == {"x-C-2": 1}
+    assert statuses(memo.memory) == ["FILLED"] * 3
+
+
+# ---------------------------------------------------------------- a venue without our ids
+
+
+def unnamed(**script):
+    """A venue that numbers orders and keeps no id of ours, and a leg of A that is about to go there."""
+    venue = Venue(named=False, **script)
+    venue.place("Z", Decimal(1), SLOT.time - 60)
+    return opened("A", highest=100), venue
+
+
+def looks(memo, venue, *at):
+    for later in at:
+        act(memo, venue, resumed=True, later=later)
+    return statuses(memo.memory)[0]
+
+
+def test_o3_o4_an_order_whose_answer_was_lost_is_found_by_its_fingerprint():
+    memo, venue = unnamed(A="lost after")
+    act(memo, venue)
+
+    assert looks(memo, venue, 10) == "FILLED"
+    intent = memo.memory.open_slots[0].intents[0]
+    assert intent.trace.venue == "101"
+    assert [f.order_id for f in intent.fills] == ["x-A-0"]
+    assert venue.sent == {"x-A-0": 1}
+
+
+def test_o2_what_three_looks_over_thirty_seconds_do_not_show_is_sent_again_once():
+    memo, venue = unnamed(A="lost before")
+    act(memo, venue)
+
+    assert looks(memo, venue, 10, 25) == "UNKNOWN"
+    assert venue.sent == {"x-A-0": 1}
+    venue.script = {}
+    assert looks(memo, venue, 40) == "FILLED"
+    assert venue.sent == {"x-A-0": 2}
+    assert memo.memory.open_slots[0].intents[0].attempts == 2
+
+
+def test_three_looks_in_a_hurry_prove_nothing():
+    memo, venue = unnamed(A="lost before")
+    act(memo, venue)
+
+    assert looks(memo, venue, 1, 2, 3, 4, 5) == "UNKNOWN"
+    assert venue.sent == {"x-A-0": 1}
+
+
+def test_an_order_that_the_venue_shows_late_is_bound_and_not_sent_again():
+    memo, venue = unnamed(A="lost after")
+    venue.slow = 2
+    act(memo, venue)
+
+    assert looks(memo, venue, 10, 20) == "UNKNOWN"
+    assert looks(memo, venue, 40) == "FILLED"
+    assert venue.sent == {"x-A-0": 1}
+
+
+def test_an_expired_plan_is_not_sent_again_though_it_was_never_placed():
+    memo, venue = unnamed(A="lost before")
+    act(memo, venue)
+    looks(memo, venue, 10, 25)
+    act(memo, venue, resumed=True, later=40, expired=True)
+    intent = memo.memory.open_slots[0].intents[0]
+
+    assert (intent.status, intent.note) == (IntentStatus.NOT_PLACED, "PLAN_EXPIRED")
+    assert venue.sent == {"x-A-0": 1}
+
+
+def test_o16_two_orders_alike_quarantine_the_pair_and_the_slot_ends():
+    memo, venue = unnamed(A="lost after")
+    act(memo, venue)
+    venue.place("A", Decimal(1), SLOT.time + 1)
+
+    assert looks(memo, venue, 10) == "UNKNOWN"
+    assert memo.memory.quarantined == {"A": "AMBIGUOUS: SEVERAL_ORDERS (101, 102)"}
+    memory = step.finish(memo.memory, SLOT)
+    assert [r["status"] for r in memory.outbox["tables"]["orders"]] == ["UNKNOWN"]
+    assert venue.sent == {"x-A-0": 1}
+
+
+def test_o21_another_quantity_than_was_sent_is_booked_and_the_pair_quarantined():
+    memo, venue = unnamed()
+    venue.send = lambda order, time: venue.place(order.asset, order.quantity * 2, time) or venue.placed[-1]
+    act(memo, venue)
+
+    assert memo.memory.quarantined == {"A": "QUANTITY_DIFFERS"}
+    assert step.finish(memo.memory, SLOT).positions["A"].units == Decimal(2)
+
+
+def test_units_that_changed_without_an_order_to_be_seen_are_for_a_person():
+    memo, venue = unnamed(A="lost before")
+    act(memo, venue)
+    venue.units["A"] += 1
+
+    assert looks(memo, venue, 10, 25, 40) == "UNKNOWN"
+    assert memo.memory.quarantined == {"A": "AMBIGUOUS: UNITS_CHANGED"}
+    assert venue.sent == {"x-A-0": 1}
+
+
+def test_fewer_looks_suffice_only_where_they_are_declared():
+    memo, venue = unnamed(A="lost before")
+    act(memo, venue)
+    venue.script = {}
+    quick = ProofSettings(polls=2, silence_s=1)
+    act(memo, venue, resumed=True, later=1, proof=quick)
+    act(memo, venue, resumed=True, later=3, proof=quick)
+
+    assert statuses(memo.memory) == ["FILLED"]
 
 
 def test_a_resolved_leg_is_left_alone():

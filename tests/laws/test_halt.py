@@ -17,8 +17,6 @@ from evenkeel.service import loop
 from evenkeel.store import commands
 from evenkeel.types import IntentStatus, TradingState
 
-CALLS = ("holdings", "send", "find")
-
 
 class Interrupted:
     """A venue during whose n-th call somebody acts; notes what reaches it afterwards."""
@@ -43,10 +41,10 @@ class Interrupted:
         self._count()
         return self._broker.holdings(time)
 
-    def find(self, order, time):
-        """What became of an order, or silence."""
+    def orders(self, assets, since, time):
+        """What it has, or silence."""
         self._count()
-        return self._broker.find(order, time)
+        return self._broker.orders(assets, since, time)
 
     def send(self, order, time):
         """Take an order, or fail as planned."""
@@ -125,8 +123,8 @@ def test_without_the_last_check_a_halt_comes_too_late(monkeypatch, act):
 def test_a_check_on_a_stale_memory_is_caught(monkeypatch):
     """The version that was found here: memory as it stood before the venue was asked."""
 
-    def stale(slot, memory, broker, commit, halted, time, *, resumed=False):
-        return protocol_act(slot, memory, broker, lambda change: _frozen(commit, change, memory), halted, time, resumed=resumed)  # fmt: skip  # noqa: E501
+    def stale(slot, memory, broker, commit, halted, now, **words):
+        return protocol_act(slot, memory, broker, lambda change: _frozen(commit, change, memory), halted, now, **words)
 
     def _frozen(commit, change, memory):
         return replace(commit(change), trading_state=memory.trading_state)

@@ -11,11 +11,11 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from evenkeel.decide import decide
-from evenkeel.engine.ports import Found
+from evenkeel.engine.ports import VenueOrder
 from evenkeel.portfolio import book as accounts
 from evenkeel.portfolio import orders
 from evenkeel.portfolio.orders import OrderSettings, Wanted
-from evenkeel.types import Book, Brain, Fill, Holdings, Memory, Slot, SlotKind
+from evenkeel.types import Book, Brain, Fill, Holdings, IntentStatus, Memory, Slot, SlotKind
 from evenkeel.units import floor_to
 
 N = len(world.ASSETS)
@@ -126,7 +126,8 @@ class Perfect:
     def send(self, order, time):
         """Take an order, or fail as planned."""
         price = Decimal(repr(self._price[order.asset]))
-        return Found("FILLED", (Fill("1", order.id, order.asset, order.quantity, price, Decimal(0), time),))
+        fill = Fill("1", order.id, order.asset, order.quantity, price, Decimal(0), time)
+        return VenueOrder("1", order.id, order.asset, order.quantity, None, IntentStatus.FILLED, time * 1000, (fill,))
 
 
 @settings(max_examples=25)

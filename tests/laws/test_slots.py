@@ -181,11 +181,11 @@ class Unsure:
             raise VenueUnknownError("reset after")
         return found
 
-    def find(self, order, time):
-        """What became of an order, or silence."""
+    def orders(self, assets, since, time):
+        """What it has, or silence."""
         if self._rng.random() < 0.4:
             raise VenueUnknownError("timed out")
-        return self._broker.find(order, time)
+        return self._broker.orders(assets, since, time)
 
     def holdings(self, time):
         """The account, or silence."""

@@ -80,7 +80,7 @@ def test_the_same_order_again_gives_the_same_answer_and_moves_nothing(venue):
     before = venue.holdings(NOW)
 
     assert venue.send(order("1"), NOW + 900) == first
-    assert venue.find(order("1"), NOW) == first
+    assert venue.orders(frozenset({"BTC"}), -1, NOW) == (first,)
     assert venue.holdings(NOW) == before
     assert venue.fills(0) == first.fills
 
@@ -110,7 +110,7 @@ def test_what_a_venue_refuses(venue, asked, why):
     with pytest.raises(VenueError, match=why):
         venue.send(asked, NOW)
 
-    assert venue.find(asked, NOW) is None
+    assert venue.orders(frozenset({asked.asset}), -1, NOW) == ()
     assert venue.holdings(NOW).cash == Decimal(100_000)
 
 
@@ -156,7 +156,7 @@ def test_a_fill_found_again_has_the_digits_of_the_answer(venue, monkeypatch):
         monkeypatch.setitem(TAPE.prices, "BTC", (50_000.0 + 0.37 * number, 1e9))
         asked = order("0.01000", number=number)
         answer = venue.send(asked, NOW).fills[0]
-        again = venue.find(asked, NOW).fills[0]
+        again = venue.orders(frozenset({"BTC"}), -1, NOW)[-1].fills[0]
 
         assert [str(x) for x in (answer.price, answer.fee)] == [str(x) for x in (again.price, again.fee)]
         assert str(answer.quantity) == str(again.quantity)
@@ -171,7 +171,7 @@ def test_an_account_is_what_it_was_after_it_is_opened_again(tmp_path):
     again = PaperVenue(path, TAPE, PAIRS, COSTS, Decimal(7))
 
     assert again.holdings(NOW) == held
-    assert again.find(order("1"), NOW) == found
+    assert again.orders(frozenset({"BTC"}), -1, NOW) == (found,)
     assert again.send(order("1"), NOW) == found
     assert again.fills(NOW - 1) == found.fills
     assert again.fills(NOW) == ()
@@ -187,7 +187,7 @@ def test_a_failing_database_is_an_unknown_answer_and_moves_nothing(tmp_path):
 
     with pytest.raises(VenueUnknownError, match="disk is full"):
         venue.send(order("1"), NOW)
-    assert venue.find(order("1"), NOW) is None
+    assert venue.orders(frozenset({"BTC"}), -1, NOW) == ()
     assert venue.holdings(NOW).cash == Decimal(100_000)
 
     venue.vault.db.execute("drop trigger full")
@@ -199,7 +199,7 @@ def test_a_closed_database_is_an_unknown_answer(tmp_path):
     venue = PaperVenue(tmp_path / "paper.db", TAPE, PAIRS, COSTS, Decimal(1))
     venue.close()
 
-    for ask in (lambda: venue.holdings(NOW), lambda: venue.find(order("1"), NOW), lambda: venue.fills(0)):
+    for ask in (lambda: venue.holdings(NOW), lambda: venue.orders(frozenset({"BTC"}), -1, NOW), lambda: venue.fills(0)):
         with pytest.raises(VenueUnknownError):
             ask()
     with pytest.raises(sqlite3.ProgrammingError):

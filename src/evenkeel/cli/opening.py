@@ -49,7 +49,7 @@ def opened(made: Context, loaded: Loaded, engine: Engine) -> Iterator[Runner]:
     with session.session(
         made.home, engine.memory(loaded.digest), engine.feed, engine.open_broker, engine.brain, engine.rules, out,
         wall=time.time, finished=lambda memory: slots.finished(memory, start, end, engine.cadence),
-        expired=_expired(engine) if clock.kind == "real" else lambda _: False,
+        clock=engine.clock, expired=_expired(engine) if clock.kind == "real" else lambda _: False,
     ) as runner:  # fmt: skip
         remembered.remember(made.home, loaded)
         yield runner

@@ -11,15 +11,6 @@ from evenkeel.types import Fill, Holdings, IntentStatus, Order, View, lean
 
 @lean
 @dataclass(frozen=True, slots=True)
-class Found:
-    """What a venue knows of an order of ours."""
-
-    status: IntentStatus
-    fills: tuple[Fill, ...] = ()
-
-
-@lean
-@dataclass(frozen=True, slots=True)
 class VenueOrder:
     """An order of the account as its venue shows it, ours or not.
 
@@ -52,16 +43,23 @@ class Feed(Protocol):
 
 
 class Broker(Protocol):
-    """Takes orders and knows what we hold."""
+    """Takes orders and knows what we hold.
+
+    Every method raises VenueError for an understood refusal and VenueUnknownError for anything else.
+    """
+
+    @property
+    def again(self) -> bool:
+        """Whether an order sent twice under its id is one order: then what it does not show was never placed."""
 
     def holdings(self, time: int) -> Holdings:
-        """The venue's truth now. Raises VenueError or VenueUnknownError when it cannot be had."""
+        """The venue's truth now."""
 
-    def send(self, order: Order, time: int) -> Found:
-        """Place one order, once. Raises VenueError (understood refusal) or VenueUnknownError (anything else)."""
+    def send(self, order: Order, time: int) -> VenueOrder:
+        """Place one order, once."""
 
-    def find(self, order: Order, time: int) -> Found | None:
-        """What became of an order that may have been sent; None = the venue never saw it. Same errors."""
+    def orders(self, assets: frozenset[str], since: int, time: int) -> tuple[VenueOrder, ...]:
+        """The account's orders of these assets, numbered above `since` where the venue numbers them."""
 
     def fills(self, since: int) -> tuple[Fill, ...]:
-        """What this account executed after `since` (UTC s), oldest first, ours or not. Same errors."""
+        """What this account executed after `since` (UTC s), oldest first, ours or not."""

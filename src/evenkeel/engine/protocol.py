@@ -1,22 +1,34 @@
 """The order protocol: an intent is durable before the socket is touched, sent once, and never believed without proof.
 
-PREPARED is committed for all legs at once; each leg is checked again, sent, and its answer committed. An answer that is
-lost or not understood leaves UNKNOWN, which only the venue itself can resolve, by our id. After a crash every leg that
-may have been sent is asked for before it is sent (anchors: exactly-once protocol).
+PREPARED is committed for all legs at once: such a leg never left this computer. SENT is committed before each socket;
+its answer is committed with the next leg's SENT. An answer that is lost or not understood leaves UNKNOWN. What SENT
+and UNKNOWN came to is judged by what the venue itself shows (`verdict`, anchors: exactly-once protocol); until then the
+pair is frozen, and where nothing can be proven it is quarantined.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from math import inf
 
 from evenkeel.engine import step as steps
-from evenkeel.engine.ports import Broker
+from evenkeel.engine import verdict
+from evenkeel.engine.ports import Broker, VenueOrder
+from evenkeel.engine.verdict import Ambiguous, Bound, ProofSettings, Sent, Silence, Unproven, Verdict
 from evenkeel.errors import VenueError, VenueUnknownError
-from evenkeel.types import Intent, IntentStatus, Memory, OpenSlot, Slot, TradingState
+from evenkeel.types import Fill, Intent, IntentStatus, Memory, OpenSlot, Slot, Trace, TradingState, changed
 
 Commit = Callable[[Callable[[Memory], Memory]], Memory]
 Halted = Callable[[], bool]
+Clock = Callable[[], float]
+
+DIFFERS = "QUANTITY_DIFFERS"
+"""The venue took an order for another quantity than was sent: what it says is booked, the pair is quarantined (O21)."""
+
+PROOF = ProofSettings()
+_SURE = Silence(polls=10**9, seconds=inf)
+_OUT = frozenset({IntentStatus.SENT, IntentStatus.UNKNOWN, IntentStatus.ACKED})
 
 
 def act(
@@ -25,29 +37,29 @@ def act(
     broker: Broker,
     commit: Commit,
     halted: Halted,
-    time: int,
+    now: Clock,
     *,
+    proof: ProofSettings = PROOF,
     resumed: bool = False,
     expired: bool = False,
 ) -> Memory:
     """Send what the open slot still has to send, in order; returns Memory with every answer in it.
 
-    resumed  the process may have died after sending, so the venue is asked before anything is sent again
-    expired  the plan is too old: what the venue has is booked, what it has not is not sent any more
+    now      UTC s · resumed  first ask the venue what became of the legs that may have left
+    expired  the plan is too old: what has not left is not sent any more
     """
+    if resumed:
+        memory = _look(slot, memory, broker, commit, now, proof)
     step = steps.open_slot(memory, slot)
+    answer: Intent | None = None
     for intent in step.intents if step else ():
-        if intent.status.resolved:
+        if intent.status is not IntentStatus.PREPARED:
             continue
-        answer = intent
-        if resumed or intent.status is IntentStatus.UNKNOWN:
-            answer = _resolve(intent, broker, time)
-            memory = commit(lambda m: m)  # while the venue was asked somebody may have halted us
-        if answer.status in (IntentStatus.PREPARED, IntentStatus.NOT_PLACED):
-            late = "PLAN_EXPIRED" if expired else ""
-            answer = _send(answer, broker, late or _refusal(answer, memory, halted, time), time)
-        memory = commit(lambda m, a=answer: steps.update(m, slot, a))  # type: ignore[misc]
-    return memory
+        going = _not_placed(intent, "PLAN_EXPIRED") if expired else _going(intent, now())
+        news = [going] if answer is None else [answer, going]
+        memory = commit(lambda m, n=tuple(news): _noted(m, slot, n))  # type: ignore[misc]
+        answer = None if expired else _send(going, broker, _refusal(going, memory, halted, int(now())), int(now()))
+    return commit(lambda m: _noted(m, slot, [answer])) if answer else memory
 
 
 def act_alone(step: OpenSlot, memory: Memory, broker: Broker, time: int) -> OpenSlot:
@@ -59,33 +71,58 @@ def act_alone(step: OpenSlot, memory: Memory, broker: Broker, time: int) -> Open
     return OpenSlot(step.slot, step.as_of, step.plan, tuple(answers)) if answers else step
 
 
+def unanswered(memory: Memory) -> tuple[Slot, ...]:
+    """Open slots with a leg whose fate only the venue can tell."""
+    return tuple(
+        s.slot for s in memory.open_slots if not steps.answered(s, memory) and any(_is_out(i) for i in s.intents)
+    )
+
+
+def _is_out(intent: Intent) -> bool:
+    return intent.status in _OUT
+
+
 def _never() -> bool:
     return False
 
 
-def _resolve(intent: Intent, broker: Broker, time: int) -> Intent:
-    """Ask the venue, by our id, what became of an order that may have been sent."""
-    try:
-        found = broker.find(intent.order, time)
-    except (VenueError, VenueUnknownError) as error:
-        return replace(intent, status=IntentStatus.UNKNOWN, note=str(error))
-    if found is None:
-        return replace(intent, status=IntentStatus.NOT_PLACED, note="venue never saw it")
-    return Intent(intent.order, found.status, intent.attempts, "", found.fills)
+# ---------------------------------------------------------------- sending
+
+
+def _going(intent: Intent, now: float) -> Intent:
+    """The intent as it is durable before its socket: from here on only the venue knows."""
+    trace = replace(_trace(intent), at=round(now * 1000), polls=0, asked=0)
+    return replace(intent, status=IntentStatus.SENT, note="", trace=trace)
 
 
 def _send(intent: Intent, broker: Broker, refusal: str, time: int) -> Intent:
     """The socket, unless the last check refused."""
     if refusal:
-        return replace(intent, status=IntentStatus.NOT_PLACED, note=refusal)
+        return _not_placed(intent, refusal)
     attempts = intent.attempts + 1
     try:
         found = broker.send(intent.order, time)
     except VenueError as error:
-        return replace(intent, status=IntentStatus.REJECTED, attempts=attempts, note=str(error))
+        return Intent(intent.order, IntentStatus.REJECTED, attempts, str(error), (), intent.trace)
     except VenueUnknownError as error:
-        return replace(intent, status=IntentStatus.UNKNOWN, attempts=attempts, note=str(error))
-    return Intent(intent.order, found.status, attempts, "", found.fills)
+        return Intent(intent.order, IntentStatus.UNKNOWN, attempts, str(error), (), intent.trace)
+    return _answered(intent, found, attempts, differs=found.quantity != intent.order.quantity)
+
+
+def _answered(intent: Intent, found: VenueOrder, attempts: int, *, differs: bool) -> Intent:
+    """The intent as the venue shows it; fills stand under our id."""
+    order, trace = intent.order, intent.trace
+    fills = found.fills if not found.fills or found.fills[0].order_id == order.id else _ours(found.fills, order.id)
+    trace = trace and changed(trace, venue=found.id)
+    return Intent(order, found.status, attempts, DIFFERS if differs else "", fills, trace)
+
+
+def _ours(fills: Iterable[Fill], order_id: str) -> tuple[Fill, ...]:
+    return tuple(changed(fill, order_id=order_id) for fill in fills)
+
+
+def _not_placed(intent: Intent, why: str) -> Intent:
+    return Intent(intent.order, IntentStatus.NOT_PLACED, intent.attempts, why, (), intent.trace)
 
 
 def _refusal(intent: Intent, memory: Memory, halted: Halted, time: int) -> str:
@@ -100,3 +137,74 @@ def _refusal(intent: Intent, memory: Memory, halted: Halted, time: int) -> str:
     if memory.cooldowns.get(order.asset, 0) > time:
         return "COOLDOWN"  # the other lane's stop fired since the plan
     return ""
+
+
+# ---------------------------------------------------------------- finding out
+
+
+def _look(slot: Slot, memory: Memory, broker: Broker, commit: Commit, now: Clock, proof: ProofSettings) -> Memory:
+    """Ask the venue once what became of every leg that may have left, and note what that proves."""
+    step = steps.open_slot(memory, slot)
+    out = [intent for intent in step.intents if _is_out(intent)] if step else []
+    if not out:
+        return commit(lambda m: m)  # somebody may have halted us meanwhile
+    time = now()
+    try:
+        verdicts = _verdicts(out, memory, broker, int(time), proof)
+    except (VenueError, VenueUnknownError) as error:
+        deaf = [changed(intent, status=IntentStatus.UNKNOWN, note=str(error)) for intent in out]
+        return commit(lambda m: _noted(m, slot, deaf))
+    news = [_concluded(intent, verdicts[intent.order.id], int(time)) for intent in out]
+    return commit(lambda m: _noted(m, slot, news))
+
+
+def _verdicts(
+    out: list[Intent], memory: Memory, broker: Broker, time: int, proof: ProofSettings
+) -> Mapping[str, Verdict]:
+    sents = [_sent(intent) for intent in out]
+    since = min(sent.highest if sent.highest is not None else -1 for sent in sents)
+    orders = broker.orders(frozenset(sent.order.asset for sent in sents), since, time)
+    holdings = broker.holdings(time)
+    bound = {i.trace.venue: i.order.id for s in memory.open_slots for i in s.intents if i.trace and i.trace.venue}
+    silence = {intent.order.id: _SURE if broker.again else _silence(intent, time) for intent in out}
+    return verdict.judge_all(sents, orders, holdings, bound, silence, proof)
+
+
+def _sent(intent: Intent) -> Sent:
+    trace = _trace(intent)
+    return Sent(intent.order, trace.at, trace.highest, trace.units)
+
+
+def _silence(intent: Intent, time: int) -> Silence:
+    trace = _trace(intent)
+    return Silence(trace.polls + 1, float(time - trace.asked) if trace.polls else 0.0)
+
+
+def _concluded(intent: Intent, said: Verdict, time: int) -> Intent:
+    """The intent after a verdict; what was never placed has not left, and may be sent again if it is still wanted."""
+    if isinstance(said, Bound):
+        return _answered(intent, said.order, intent.attempts, differs=said.differs)
+    trace = _trace(intent)
+    trace = changed(trace, polls=trace.polls + 1, asked=trace.asked or time)
+    if isinstance(said, Unproven):
+        return changed(intent, status=IntentStatus.UNKNOWN, note="the venue does not show it yet", trace=trace)
+    if isinstance(said, Ambiguous):
+        named = f" ({', '.join(said.orders)})" if said.orders else ""
+        return changed(intent, status=IntentStatus.UNKNOWN, note=f"AMBIGUOUS: {said.reason}{named}", trace=trace)
+    return changed(intent, status=IntentStatus.PREPARED, note="the venue never had it", trace=trace)
+
+
+def _noted(memory: Memory, slot: Slot, news: Iterable[Intent]) -> Memory:
+    """Memory with what was learned of some legs; a pair that cannot be understood is quarantined."""
+    for intent in news:
+        memory = steps.update(memory, slot, intent)
+        if intent.note == DIFFERS or intent.note.startswith("AMBIGUOUS"):
+            memory = replace(memory, quarantined={**memory.quarantined, intent.order.asset: intent.note})
+    return memory
+
+
+def _trace(intent: Intent) -> Trace:
+    """Raises ValueError where there is none: such an intent must not meet a venue that can lose an answer."""
+    if intent.trace is None:
+        raise ValueError(f"order {intent.order.id} has no trace: it cannot be proven")
+    return intent.trace

@@ -27,6 +27,7 @@ from evenkeel.types import (
     Record,
     Slot,
     SlotOutcome,
+    Trace,
     TradingState,
     View,
     changed,
@@ -77,6 +78,7 @@ def prepare(
     intents = tuple([Intent(order) for order in plan.orders])
     draft: Mapping[str, Any] = {"entry_atr": plan.carry.entry_atr, "tables": {}}
     if recorded:
+        intents = tuple(replace(intent, trace=_trace(intent.order.asset, holdings)) for intent in intents)
         now = changed(memory, watermarks=marks)  # the journal shows the slot begun
         draft = rows.draft(plan, view, Book(holdings, now), differences)
     step = OpenSlot(slot, plan.as_of, draft, intents)
@@ -91,6 +93,15 @@ def _reconciled(memory: Memory, view: View, holdings: Holdings) -> tuple[Memory,
     busy = frozenset(intent.order.asset for step in memory.open_slots for intent in step.intents)
     price = dict(zip(view.assets, view.price.tolist(), strict=True))
     return accounts.reconcile(memory, holdings, price, busy)
+
+
+def _trace(asset: str, holdings: Holdings) -> Trace:
+    return Trace(holdings.newest, holdings.units.get(asset, Decimal(0)))
+
+
+def answered(step: OpenSlot, memory: Memory) -> bool:
+    """Whether nothing is left to learn of its legs: each is resolved, or its pair waits for a person."""
+    return all(intent.status.resolved or intent.order.asset in memory.quarantined for intent in step.intents)
 
 
 def update(memory: Memory, slot: Slot, intent: Intent) -> Memory:
@@ -120,10 +131,11 @@ def finish(memory: Memory, slot: Slot) -> Memory:
 def close(memory: Memory, step: OpenSlot, *, recorded: bool = True) -> Memory:
     """Memory with an open slot settled by the answers in `step`, counted, and its record put into the outbox.
 
-    Raises ValueError while an intent is unresolved: such a slot stays open until the venue has answered.
+    Raises ValueError while an intent is unresolved: such a slot stays open until the venue has answered, or until its
+    pair is quarantined, and then the next reconciliation adopts what the venue holds.
     """
     slot = step.slot
-    if not all(intent.status.resolved for intent in step.intents):
+    if not answered(step, memory):
         raise ValueError(f"slot {slot.id} cannot be finished: an intent is unresolved")
     fills = [fill for intent in step.intents for fill in intent.fills]
     memory = accounts.settle(memory, fills, step.plan["entry_atr"]) if fills else memory

@@ -29,10 +29,12 @@ def obey(memory: Memory, command: Command, time: int) -> Memory:
 def told(memory: Memory, word: str, reason: str) -> Memory:
     """Memory in the trading state that a command asks for.
 
-    flatten keeps REDUCING until nothing is left that can be sold, then the last slot sets HALTED.
+    flatten keeps REDUCING until nothing is left that can be sold, then the last slot sets HALTED. resume says that a
+    person has looked: quarantined pairs trade again.
     """
     return replace(
         memory,
+        quarantined={} if word == "resume" else memory.quarantined,
         trading_state=_STATE[word],
         state_reason=f"{word}: {reason}" if reason else word,
         flatten=word == "flatten",

@@ -16,11 +16,14 @@ from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.interval import IntervalTrigger
 
-from evenkeel.engine import slots
+from evenkeel.engine import protocol, slots
 from evenkeel.engine.slots import TRADING, Cadence
 from evenkeel.errors import EvenkeelError, StoppedError
 from evenkeel.service.runner import Runner
 from evenkeel.types import Slot, SlotKind
+
+ASK_S = 10
+"""Between two looks for an order whose answer was lost."""
 
 LANES = {"risk": (SlotKind.RISK,), "trading": (SlotKind.REBALANCE, SlotKind.SCORE)}
 
@@ -98,6 +101,7 @@ class Service:
             delay = self._settle_s if name == "trading" else 0
             scheduler.add_job(self._lane, self._trigger(every, delay), args=[name], id=name)
         scheduler.add_job(self._guarded, IntervalTrigger(seconds=1), args=[self._commands], id="commands")
+        scheduler.add_job(self._ask, IntervalTrigger(seconds=ASK_S), id="answers")
         if training is not None:
             scheduler.add_job(self._guarded, self._trigger(training[0], 0), args=[training[1]], id="training")
         scheduler.start()
@@ -114,7 +118,7 @@ class Service:
         logging.getLogger("apscheduler").setLevel(logging.CRITICAL)
         scheduler = BackgroundScheduler(
             timezone=UTC,
-            executors={"default": ThreadPoolExecutor(2 * len(LANES) + 3)},
+            executors={"default": ThreadPoolExecutor(2 * len(LANES) + 4)},
             job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
         )
         scheduler.add_listener(self._tell, EVENT_JOB_ERROR)
@@ -157,6 +161,16 @@ class Service:
             if self._runner.store.memory.flatten:
                 self._resume(LANES["risk"])
                 self._runner.run(Slot(SlotKind.RISK, int(self._now())))
+
+    def _ask(self) -> None:
+        """Ask again what became of legs whose answer was lost, unless their lane is at work."""
+        for name, kinds in LANES.items():
+            waiting = any(slot.kind in kinds for slot in protocol.unanswered(self._runner.store.memory))
+            if waiting and self._lanes[name].acquire(blocking=False):
+                try:
+                    self._guarded(self._resume, kinds)
+                finally:
+                    self._lanes[name].release()
 
     def _lane(self, name: str, first: Callable[[], None] | None = None) -> None:
         """Bring every slot that is due in this lane to its end, unless somebody is at it; then that one sees to it."""

@@ -41,6 +41,7 @@ class Runner:
 
     wall     the computer's clock, used for heartbeat and logs only
     expired  whether what an interrupted slot planned is too old to be sent
+    clock    the present moment, UTC s, while a slot of this time is at work: under a virtual clock the slot's own
     """
 
     home: Path
@@ -54,6 +55,7 @@ class Runner:
     wall: Callable[[], float]
     decider: Decider = decide
     expired: Callable[[Slot], bool] = lambda _: False
+    clock: Callable[[int], float] = float
     scored: dict[str, Any] = field(default_factory=dict)
     _pen: threading.Lock = field(default_factory=threading.Lock)
 
@@ -106,7 +108,7 @@ class Runner:
         """Carry on with a slot whose intents are durable: the venue is asked before anything is sent."""
         self._beat(slot, "resume")
         memory = protocol.act(
-            slot, self.store.memory, self.broker, self.store.commit, self._halted, slot.time,
+            slot, self.store.memory, self.broker, self.store.commit, self._halted, lambda: self.clock(slot.time),
             resumed=True, expired=self.expired(slot),
         )  # fmt: skip
         self._finish(slot, memory, None)
@@ -185,7 +187,9 @@ class Runner:
         self._tell(prepared)
         if prepared.plan.orders:
             self._beat(slot, "send")
-            memory = protocol.act(slot, self.store.memory, self.broker, self.store.commit, self._halted, slot.time)
+            memory = protocol.act(
+                slot, self.store.memory, self.broker, self.store.commit, self._halted, lambda: self.clock(slot.time)
+            )
             self._finish(slot, memory, prepared.plan)
 
     def _prepare(self, slot: Slot, view: View, holdings: Holdings, settled: Decimal) -> Prepared | None:
@@ -213,7 +217,7 @@ class Runner:
     def _finish(self, slot: Slot, memory: Memory, plan: Plan | None) -> None:
         """Settle and record, unless an order is still unresolved: then the slot stays open and is resumed later."""
         current = step.open_slot(memory, slot)
-        if current is None or not all(intent.status.resolved for intent in current.intents):
+        if current is None or not step.answered(current, memory):
             self.log.warning("slot_left_open", slot=slot.id)
             return
         self._beat(slot, "finish")

@@ -29,12 +29,14 @@ def session(
     *,
     wall: Callable[[], float],
     finished: Callable[[Memory], bool],
+    clock: Callable[[int], float] = float,
     expired: Callable[[Slot], bool] = lambda _: False,
 ) -> Iterator[Runner]:
     """A runner whose home is locked, whose state is loaded or begun with `first`, and which has recovered.
 
     open_broker  called after the state was loaded, because an archived run takes its paper account with it
     finished     whether a virtual run that is found has come to its end
+    clock        the present moment, UTC s, while a slot of a time is at work
     expired      whether what an interrupted slot planned is too old to be sent
     Raises LockedError, StateError.
     """
@@ -47,7 +49,9 @@ def session(
         _configured(log, store, first.config_digest)
         journal = Journal.open(home / "state" / "journal.db")
         try:
-            runner = Runner(home, store, journal, feed, open_broker(), brain, rules, log, wall, expired=expired)
+            runner = Runner(
+                home, store, journal, feed, open_broker(), brain, rules, log, wall, expired=expired, clock=clock
+            )
             runner.scored = _scored(loaded.view)
             runner.recover(fell_back=loaded.fell_back)
             yield runner

@@ -13,7 +13,7 @@ from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from pathlib import Path
 from typing import Protocol
 
-from evenkeel.engine.ports import Found
+from evenkeel.engine.ports import VenueOrder
 from evenkeel.errors import VenueError
 from evenkeel.portfolio.costs import BPS, CostSettings, slippage_of
 from evenkeel.types import Fill, Holdings, IntentStatus, Order, Pair
@@ -44,6 +44,8 @@ def fill_price(order: Order, reference: float, volume: float, pair: Pair, costs:
 
 class PaperVenue:
     """A spot account in `paper.db`. `path` None keeps it in memory (back-tests)."""
+
+    again = True
 
     def __init__(
         self,
@@ -77,13 +79,12 @@ class PaperVenue:
         with self._one_at_a_time:
             return Holdings(time, self.vault.cash(), self.vault.units())
 
-    def find(self, order: Order, time: int) -> Found | None:  # noqa: ARG002 - a port's signature
-        """What became of an order of ours; None = never seen here."""
+    def orders(self, assets: frozenset[str], since: int, time: int) -> tuple[VenueOrder, ...]:  # noqa: ARG002 - a port's
+        """Every order that was filled here in these assets."""
         with self._one_at_a_time:
-            fill = self.vault.find(order.id)
-        return None if fill is None else Found(IntentStatus.FILLED, (fill,))
+            return tuple(_shown(fill) for fill in self.vault.fills(0) if fill.asset in assets)
 
-    def send(self, order: Order, time: int) -> Found:
+    def send(self, order: Order, time: int) -> VenueOrder:
         """Fill a market order in one transaction. The same id again gives the same answer and moves nothing.
 
         Raises VenueError: unknown pair, no market, precision, minimum notional, insufficient balance.
@@ -94,7 +95,7 @@ class PaperVenue:
                 fill = self._book(order, self._fill(order, time))
             elif (fill.asset, fill.quantity) != (order.asset, order.quantity):
                 raise VenueError(f"{order.asset}: order id {order.id} was used before for another order")
-        return Found(IntentStatus.FILLED, (fill,))
+        return _shown(fill)
 
     def fills(self, since: int) -> tuple[Fill, ...]:
         """Everything filled after `since`, in the order of filling."""
@@ -128,6 +129,11 @@ class PaperVenue:
         if cash < 0 or units < 0:
             raise VenueError(f"{order.asset}: insufficient balance for {plain(order.quantity)}")
         return vault.book(order.id, fill, cash, units)
+
+
+def _shown(fill: Fill) -> VenueOrder:
+    name, status = fill.order_id, IntentStatus.FILLED
+    return VenueOrder(name, name, fill.asset, fill.quantity, None, status, fill.time * 1000, (fill,))
 
 
 def _check_precision(order: Order, pair: Pair) -> None:
