@@ -331,6 +331,7 @@ def test_holdings_are_free_and_locked_together(server, name):
     assert (held.time, held.cash) == (TIME, Decimal("49998.92"))
     assert held.units == {"BTC": Decimal("0.00236"), "NOVEL": Decimal(7)}
     assert held.open_orders == (str(resting["OrderID"]),)
+    assert held.newest == resting["OrderID"]
 
 
 def test_a_hair_below_zero_is_zero_and_more_is_not_understood(server):
