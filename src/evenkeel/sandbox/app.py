@@ -1,0 +1,135 @@
+"""Which servers stand on one port? Venues under `/roostoo`, `/binance`, `/coinbase`; the controls under `/sandbox/`.
+
+All share one market, one clock and one fault plan. `GET /sandbox/state` has every account and order in exact decimals;
+`GET` and `PUT` of `/sandbox/clock` and `/sandbox/faults` show and change the time and the plan while it runs.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from decimal import Decimal
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any, Final
+
+import orjson
+from fastapi import APIRouter, FastAPI, Request, Response
+
+from evenkeel.errors import EvenkeelError, UsageError
+from evenkeel.sandbox import faults as plans
+from evenkeel.sandbox import roostoo
+from evenkeel.sandbox.clock import Clock
+from evenkeel.sandbox.exchange import Exchange, Rules
+from evenkeel.sandbox.faults import Faults
+from evenkeel.sandbox.market import Market
+from evenkeel.sandbox.wire import Faulty, serving
+from evenkeel.units import utc
+
+OTHERS: Final = ("binance", "coinbase")
+"""Modules beside this one with `routes(market, clock, faults) -> APIRouter`."""
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Sandbox:
+    """A built sandbox. `account` is the one at Roostoo; `venues` are the names that have an address."""
+
+    market: Market
+    clock: Clock
+    faults: Faults
+    exchange: Exchange
+    account: roostoo.Account
+    venues: tuple[str, ...]
+    application: Faulty
+
+    def serve(self, *, host: str = "127.0.0.1", port: int = 0) -> AbstractContextManager[str]:
+        """Serve from a thread while a `with` block runs; gives the address. Port 0 = any that is free."""
+        return serving(self.application, host=host, port=port)
+
+
+def build(
+    market: Market, clock: Clock, faults: Faults, *, seed: int, capital: Decimal, rules: Rules | None = None
+) -> Sandbox:
+    """All venues over one market. `seed` makes the key pair; `capital` is what the account at Roostoo starts with."""
+    exchange, account = Exchange(market, rules), roostoo.account("sandbox", seed)
+    exchange.open(account.name, capital)
+    app = FastAPI(title="evenkeel sandbox", docs_url=None, redoc_url=None, openapi_url=None)
+    app.include_router(roostoo.routes(roostoo.Desk(exchange, {account.key: account}, clock)), prefix="/roostoo")
+    others = [name for name in OTHERS if find_spec(f"evenkeel.sandbox.{name}")]
+    for name in others:
+        app.include_router(import_module(f"evenkeel.sandbox.{name}").routes(market, clock, faults), prefix=f"/{name}")
+    app.include_router(_controls(clock, faults, {"roostoo": exchange.state}), prefix="/sandbox")
+    return Sandbox(market, clock, faults, exchange, account, ("roostoo", *others), Faulty(app, faults))
+
+
+def _controls(clock: Clock, faults: Faults, states: Mapping[str, Callable[[float], Json]]) -> APIRouter:
+    router = APIRouter()
+
+    def show_state(_: Any) -> Json:
+        now = clock.now()
+        return {"time": now, "venues": {name: state(now) for name, state in states.items()}}
+
+    def show_clock(_: Any) -> Json:
+        return {"now": clock.now(), "speed": clock.speed}
+
+    def set_clock(document: Any) -> Json:
+        move(clock, document)
+        return show_clock(None)
+
+    def show_faults(_: Any) -> Json:
+        return {"faults": faults.to_json()}
+
+    def set_faults(document: Any) -> Json:
+        faults.replace(plans.parse(document.get("faults") if isinstance(document, Mapping) else document))
+        return show_faults(None)
+
+    router.add_api_route("/state", _control(show_state), methods=["GET"])
+    router.add_api_route("/clock", _control(show_clock), methods=["GET"])
+    router.add_api_route("/clock", _control(set_clock), methods=["PUT"])
+    router.add_api_route("/faults", _control(show_faults), methods=["GET"])
+    router.add_api_route("/faults", _control(set_faults), methods=["PUT"])
+    return router
+
+
+def move(clock: Clock, document: Any) -> None:
+    """Apply `{speed: x, now: time}` or `{speed: x, advance: seconds}`. Raises UsageError and changes nothing then."""
+    known = {"now", "advance", "speed"}
+    if (
+        not isinstance(document, Mapping)
+        or not document
+        or not set(document) <= known
+        or {"now", "advance"} <= {*document}
+    ):
+        raise UsageError("a clock is set by speed and one of now (UTC s or ISO time) and advance (s)")
+    speed, step = _number(document, "speed", least=0.0), _number(document, "advance")
+    now = utc(document["now"]) if isinstance(document.get("now"), str) else _number(document, "now")
+    if speed is not None:
+        clock.run(speed)
+    if step is not None:
+        clock.advance(step)
+    if now is not None:
+        clock.set(now)
+
+
+def _number(document: Mapping[str, Any], key: str, *, least: float = -math.inf) -> float | None:
+    value = document.get(key)
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not value >= least or math.isinf(value):
+        raise UsageError(f"{key} is {value!r}: give a number{f' of {least:g} or more' if least == 0 else ''}")
+    return float(value)
+
+
+def _control(answer: Callable[[Any], Json]) -> Any:
+    async def control(request: Request) -> Response:
+        try:
+            document = orjson.loads(await request.body()) if request.method == "PUT" else None
+            return Response(orjson.dumps(answer(document)), media_type="application/json")
+        except (EvenkeelError, ValueError) as error:
+            return Response(orjson.dumps({"error": str(error)}), 400, media_type="application/json")
+
+    return control
