@@ -52,9 +52,9 @@ class Exchange:
 
 
 @lru_cache
-def panel(days: int = 2, bar: int = 900, gaps: tuple[int, ...] = ()) -> Panel:
-    """Synthetic bars; the rows in `gaps` are unknown."""
-    made = market(tuple(PAIRS.values()), START, START + days * DAY, bar, SyntheticSettings(seed=7))
+def panel(begin: int = START, bar: int = 900, gaps: tuple[int, ...] = ()) -> Panel:
+    """Synthetic bars of two days; the rows in `gaps` are unknown."""
+    made = market(tuple(PAIRS.values()), begin, begin + 2 * DAY, bar, SyntheticSettings(seed=7))
     fields = [np.array(getattr(made, name)) for name in ("open", "high", "low", "close", "volume")]
     for field in fields:
         field[list(gaps)] = np.nan
@@ -62,9 +62,11 @@ def panel(days: int = 2, bar: int = 900, gaps: tuple[int, ...] = ()) -> Panel:
 
 
 @contextmanager
-def running(*, start: float = START + DAY, speed: float = 0.0, gaps: tuple[int, ...] = ()) -> Iterator[Exchange]:
-    """Serve Binance and Coinbase on a free port; time stands still unless `speed` says otherwise."""
-    traded = Market(panel(gaps=gaps), PAIRS)
+def running(
+    *, start: float | None = START + DAY, speed: float = 0.0, gaps: tuple[int, ...] = (), begin: int = START
+) -> Iterator[Exchange]:
+    """Serve Binance and Coinbase on a free port; time stands still unless `speed` says otherwise; None = now."""
+    traded = Market(panel(begin, gaps=gaps), PAIRS)
     clock, faults = Clock(time.time, start=start, speed=speed), Faults()
     app = FastAPI()
     app.include_router(binance.routes(traded, clock, faults))

@@ -129,7 +129,7 @@ class Collector:
             self.done.connections += 1
             self._fill(wanted, int(self._clock()))
             silent_s = 0.0
-            while not self._over(wanted):
+            while self._next and not self._over(wanted):
                 message = hear(_LOOK_S)
                 silent_s = silent_s + _LOOK_S if message is None else 0.0
                 if silent_s >= self._silent_s:
