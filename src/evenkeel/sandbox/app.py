@@ -1,6 +1,6 @@
 """Which servers stand on one port? Venues under `/roostoo`, `/binance`, `/coinbase`; the controls under `/sandbox/`.
 
-All share one market, one clock and one fault plan. `GET /sandbox/state` has every account and order in exact decimals;
+All share one market, one clock and one fault plan. `GET /sandbox/state` has Roostoo's accounts and orders, exactly;
 `GET` and `PUT` of `/sandbox/clock` and `/sandbox/faults` show and change the time and the plan while it runs.
 """
 
@@ -11,16 +11,14 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from decimal import Decimal
-from importlib import import_module
-from importlib.util import find_spec
-from typing import Any, Final
+from typing import Any
 
 import orjson
 from fastapi import APIRouter, FastAPI, Request, Response
 
 from evenkeel.errors import EvenkeelError, UsageError
+from evenkeel.sandbox import binance, coinbase, roostoo
 from evenkeel.sandbox import faults as plans
-from evenkeel.sandbox import roostoo
 from evenkeel.sandbox.clock import Clock
 from evenkeel.sandbox.exchange import Exchange, Rules
 from evenkeel.sandbox.faults import Faults
@@ -28,22 +26,18 @@ from evenkeel.sandbox.market import Market
 from evenkeel.sandbox.wire import Faulty, serving
 from evenkeel.units import utc
 
-OTHERS: Final = ("binance", "coinbase")
-"""Modules beside this one with `routes(market, clock, faults) -> APIRouter`."""
-
 Json = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Sandbox:
-    """A built sandbox. `account` is the one at Roostoo; `venues` are the names that have an address."""
+    """A built sandbox. `account` has the keys of the one account at Roostoo and of the one at Binance."""
 
     market: Market
     clock: Clock
     faults: Faults
     exchange: Exchange
     account: roostoo.Account
-    venues: tuple[str, ...]
     application: Faulty
 
     def serve(self, *, host: str = "127.0.0.1", port: int = 0) -> AbstractContextManager[str]:
@@ -54,16 +48,17 @@ class Sandbox:
 def build(
     market: Market, clock: Clock, faults: Faults, *, seed: int, capital: Decimal, rules: Rules | None = None
 ) -> Sandbox:
-    """All venues over one market. `seed` makes the key pair; `capital` is what the account at Roostoo starts with."""
+    """All venues over one market. `seed` makes the keys; each account starts with `capital` USD (USDT at Binance)."""
     exchange, account = Exchange(market, rules), roostoo.account("sandbox", seed)
     exchange.open(account.name, capital)
     app = FastAPI(title="evenkeel sandbox", docs_url=None, redoc_url=None, openapi_url=None)
     app.include_router(roostoo.routes(roostoo.Desk(exchange, {account.key: account}, clock)), prefix="/roostoo")
-    others = [name for name in OTHERS if find_spec(f"evenkeel.sandbox.{name}")]
-    for name in others:
-        app.include_router(import_module(f"evenkeel.sandbox.{name}").routes(market, clock, faults), prefix=f"/{name}")
+    app.include_router(
+        binance.routes(market, clock, faults, cash=capital, key=account.key, secret=account.secret), prefix="/binance"
+    )
+    app.include_router(coinbase.routes(market, clock, faults), prefix="/coinbase")
     app.include_router(_controls(clock, faults, {"roostoo": exchange.state}), prefix="/sandbox")
-    return Sandbox(market, clock, faults, exchange, account, ("roostoo", *others), Faulty(app, faults))
+    return Sandbox(market, clock, faults, exchange, account, Faulty(app, faults))
 
 
 def _controls(clock: Clock, faults: Faults, states: Mapping[str, Callable[[float], Json]]) -> APIRouter:
