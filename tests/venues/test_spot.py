@@ -6,6 +6,7 @@ from decimal import Decimal
 
 import pytest
 
+from evenkeel.engine.verdict import Bound, NotPlaced, ProofSettings, Sent, Silence, judge
 from evenkeel.errors import ConfigError, VenueError, VenueUnknownError
 from evenkeel.sandbox.binance import KEY, SECRET
 from evenkeel.sandbox.faults import Fault
@@ -76,7 +77,7 @@ def test_a_fee_in_coins_is_noted_and_not_taken_from_cash(exchange):
 
 
 def test_a_limit_rests_is_cancelled_and_is_gone(exchange):
-    """Its cash is ours while it rests; the cancel is shown; a second one is refused."""
+    """Its cash is ours while it rests; the cancel is shown; a second one changes nothing; an unknown number is none."""
     venue = spot(exchange)
     bid = Decimal(str(venue.quotes(NOW)["ETH"].bid))
     made = venue.send(order("1.5", "ETH"), NOW, limit=bid - 10)
@@ -84,11 +85,10 @@ def test_a_limit_rests_is_cancelled_and_is_gone(exchange):
     assert (made.status, made.limit, made.fills) == (IntentStatus.ACKED, bid - 10, ())
     assert venue.holdings(NOW).open_orders == (order("1.5", "ETH").id,)
     assert venue.holdings(NOW).cash == Decimal(50_000)
-    venue.cancel("ETH", made.number, NOW)
-    (shown,) = venue.orders(["ETH"], NOW - 10, NOW)
-    assert shown.status is IntentStatus.CANCELED
-    with pytest.raises(VenueError):
-        venue.cancel("ETH", made.number, NOW)
+    ended = venue.cancel("ETH", made.number, NOW)
+    assert ended.status is IntentStatus.CANCELED
+    assert venue.orders(["ETH"], NOW - 10, NOW) == (ended,) == (venue.cancel("ETH", made.number, NOW),)
+    assert venue.cancel("ETH", 99, NOW) is None
 
 
 def test_a_resting_limit_fills_when_the_market_comes(exchange):
@@ -104,6 +104,52 @@ def test_a_resting_limit_fills_when_the_market_comes(exchange):
     assert shown.status is IntentStatus.FILLED
     assert shown.fills[0].price == made.limit
     assert shown.fills[0].time > NOW
+
+
+def test_a_cancel_that_comes_too_late_shows_the_fill(exchange):
+    """What was confirmed and not done, or done and not confirmed, is told by the order itself."""
+    venue = spot(exchange)
+    made = venue.send(order("0.01"), NOW)
+    assert venue.cancel("BTC", made.number, NOW) == made
+
+    resting = venue.send(order("1", "ETH"), NOW, limit=Decimal(1000))
+    tell(exchange, Fault("lost_cancel"))
+    assert venue.cancel("ETH", resting.number, NOW) == resting
+    tell(exchange, Fault("reset", method="DELETE", accepted=True))
+    with pytest.raises(VenueUnknownError):
+        venue.cancel("ETH", resting.number, NOW)
+    assert venue.order("ETH", resting.number, NOW).status is IntentStatus.CANCELED
+
+
+def test_more_orders_than_a_page_are_read_page_by_page(exchange, monkeypatch):
+    """All of them, each once, orders and fills."""
+    monkeypatch.setattr("evenkeel.venues.spot._PAGE", 3)
+    venue = spot(exchange)
+    made = [venue.send(order("0.001", number=n), NOW) for n in range(6)]
+
+    assert venue.orders(["BTC"], NOW - 10, NOW) == tuple(made)
+    assert venue.orders(["BTC"], NOW + 1, NOW) == ()
+    assert venue.fills(NOW - 10) == tuple(fill for one in made for fill in one.fills)
+
+
+def test_a_halt_that_came_meanwhile_is_obeyed(shared):
+    with pytest.raises(VenueError, match="withdrawn"):
+        spot(shared).send(order("0.01"), NOW, lambda: False)
+
+
+@pytest.mark.parametrize("arrived", [True, False])
+def test_a_lost_answer_is_judged_by_what_the_exchange_shows(exchange, arrived):
+    """Bound where it arrived, with its fill; never placed where it is not shown for long enough."""
+    venue = spot(exchange)
+    sent = Sent(order("0.01"), NOW * 1000, venue.holdings(NOW).newest, Decimal(0))
+    tell(exchange, Fault("reset", path="*/order", method="POST", accepted=arrived))
+    with pytest.raises(VenueUnknownError):
+        venue.send(sent.order, NOW)
+
+    shown, held = venue.orders(frozenset({"BTC"}), NOW - 10, NOW), venue.holdings(NOW)
+    said = judge(sent, shown, held, {}, Silence(3, 30.0), ProofSettings())
+    assert isinstance(said, Bound if arrived else NotPlaced)
+    assert not arrived or said.order.status is IntentStatus.FILLED
 
 
 def test_a_partial_fill_is_told_as_it_is(exchange):

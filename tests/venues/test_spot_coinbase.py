@@ -237,20 +237,31 @@ def test_an_order_filled_further_than_its_fills_tell_is_not_believed(coinbase):
 
 
 @pytest.mark.parametrize(
-    ("reason", "error"),
-    [("", None), ("UNKNOWN_CANCEL_ORDER", VenueError), ("UNKNOWN_CANCEL_FAILURE_REASON", VenueUnknownError)],
+    ("reason", "status", "error"),
+    [
+        ("", "CANCELLED", None),
+        ("UNKNOWN_CANCEL_ORDER", "FILLED", None),
+        ("COMMANDER_REJECTED_CANCEL_ORDER", "OPEN", VenueError),
+        ("UNKNOWN_CANCEL_FAILURE_REASON", "OPEN", VenueUnknownError),
+    ],
 )
-def test_a_cancel_names_the_order(coinbase, reason, error):
+def test_a_cancel_names_the_order_and_tells_how_it_ended(coinbase, reason, status, error):
     row = {"success": not reason, "failure_reason": reason or "UNKNOWN_CANCEL_FAILURE_REASON", "order_id": UUID}
     coinbase.answers["POST brokerage/orders/batch_cancel"] = {"results": [row]}
+    rest = {"limit_limit_gtc": {"base_size": "0.1", "limit_price": "60000", "post_only": False}}
+    coinbase.answers[f"GET brokerage/orders/historical/{UUID}"] = {"order": listed(UUID, "ek-x", status, rest)}
     venue = spot(coinbase)
     if error is None:
-        venue.cancel("BTC", UUID, NOW)
+        assert venue.cancel("BTC", UUID, NOW).status.value[:4] == status[:4]
     else:
         with pytest.raises(error):
             venue.cancel("BTC", UUID, NOW)
 
     assert coinbase.sent == [("POST brokerage/orders/batch_cancel", {"order_ids": [UUID]})]
+
+
+def test_an_order_that_coinbase_does_not_know_is_none(coinbase):
+    assert spot(coinbase).order("BTC", "nobodys", NOW) is None
 
 
 def test_rules_are_coinbases_own(coinbase):

@@ -227,7 +227,7 @@ class Desk:
         return order_row(self.account.cancel(order, ask.now))
 
     def list_orders(self, ask: Ask, *, only_open: bool = False) -> list[dict[str, Any]]:
-        """Orders of a symbol from `startTime` or `orderId` on; or what is open, of all symbols if none is named."""
+        """Orders of a symbol from `startTime` or `orderId` on, or the newest; or open ones, of all if none is named."""
         self.account.settle(ask.now)
         symbol = ask.words.get("symbol") if only_open else self._product(ask).symbol
         first_ms, first = ask.whole("startTime", 0), ask.whole("orderId", 0)
@@ -237,7 +237,8 @@ class Desk:
             if symbol in {None, order.symbol} and order.time >= first_ms and order.id >= first
             and (order.status in OPEN or not only_open)
         ]  # fmt: skip
-        return found[: ask.whole("limit", _ROWS)]
+        limit = min(ask.whole("limit", 500), _ROWS)
+        return found if only_open else found[:limit] if first_ms or first else found[-limit:]
 
     def trades(self, ask: Ask) -> list[dict[str, Any]]:
         """Fills of a symbol, from `startTime` or `fromId` on, or of one `orderId`."""
@@ -249,7 +250,8 @@ class Desk:
             for trade in self.account.trades()
             if trade.symbol == symbol and trade.time >= first_ms and trade.id >= first and order in {0, trade.order}
         ]
-        return found[: ask.whole("limit", 500)]
+        limit = min(ask.whole("limit", 500), _ROWS)
+        return found[:limit] if first_ms or first else found[-limit:]
 
     def _from(self, product: Product, step: int, span: tuple[float, float], limit: int, now: float) -> list[Bar]:
         """The first `limit` bars that open in the span, however many are missing before them."""

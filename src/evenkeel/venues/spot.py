@@ -8,7 +8,7 @@ Sources: `specs/market_data.md` section 1 and 3, Binance spot REST, Coinbase Adv
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -19,10 +19,14 @@ from evenkeel.units import plain
 from evenkeel.venues import spot_rows as rows
 from evenkeel.venues.candles import Touch
 from evenkeel.venues.spot_rows import Listing, Row
-from evenkeel.venues.spot_wire import Keys, SpotWire
+from evenkeel.venues.spot_wire import Keys, Missing, SpotWire
 
 _PAGE = 1000
 _PROTECTION = Decimal("1.01")  # Coinbase sells for a limit at best ask and a hundredth, or not at all
+
+
+def _always() -> bool:
+    return True
 
 
 class Spot:
@@ -56,6 +60,11 @@ class Spot:
         self._paid_elsewhere: dict[str, tuple[Decimal, str]] = {}
 
     @property
+    def again(self) -> bool:
+        """False: Binance takes the id of an order that has filled for another one."""
+        return False
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """What a person should know: fees charged in coins, which are in no `Fill.fee` and not taken from cash."""
         sums: dict[str, Decimal] = {}
@@ -76,13 +85,23 @@ class Spot:
             time, rows.amount_of(balance, quote), held, tuple(_open_id(row, named[row["symbol"]]) for row in open_rows)
         )
 
-    def send(self, order: Order, time: int, *, limit: Decimal | None = None) -> VenueOrder:  # noqa: ARG002 - a port's
+    def send(
+        self,
+        order: Order,
+        time: int,  # noqa: ARG002 - a port's signature
+        may: Callable[[], bool] = lambda: True,
+        *,
+        limit: Decimal | None = None,
+    ) -> VenueOrder:
         """Place one order, once: at market, or good till cancelled at `limit` USD.
 
+        may  asked last before the socket: a halt may have come while the exchange's rules were read
         A purchase at market is sent to Coinbase as a limit one hundredth above the best ask that ends at once, because
         that is the only way there to name its size in coins.
         Raises VenueError (understood refusal, nothing was placed), VenueUnknownError (anything else).
         """
+        if not (order.quantity.is_finite() and order.quantity):
+            raise VenueError(f"{order.asset}: a quantity of {order.quantity} is no order")
         one = self._listing(order.asset)
         params: dict[str, Any] = {_CLIENT_ID[self.id]: rows.client_id(order.id)}
         price = limit
@@ -90,6 +109,8 @@ class Spot:
             price, params["timeInForce"] = self._protection(one), "IOC"
         amount = self._exact("amount", one, abs(order.quantity) / one.factor)
         at = None if price is None else self._exact("price", one, price * one.factor)
+        if not may():
+            raise VenueError(f"{order.asset}: not sent, it was withdrawn meanwhile")
         kind, side = "market" if at is None else "limit", "buy" if order.quantity > 0 else "sell"
         row = self._wire.once("create_order", one.symbol, kind, side, amount, at, params)
         made = self._placed(row, one, order, price)
@@ -97,28 +118,41 @@ class Spot:
             raise VenueUnknownError(f"{order.asset}: the answer to {order.id} names the order {made.ours or made.id!r}")
         return made
 
-    def orders(self, assets: Sequence[str], since: int, time: int) -> tuple[VenueOrder, ...]:  # noqa: ARG002
-        """Orders of these assets that were placed at or after `since` (UTC s) or are open, oldest first."""
+    def orders(self, assets: Collection[str], since: int, time: int) -> tuple[VenueOrder, ...]:  # noqa: ARG002
+        """Orders of these assets placed at or after `since` (UTC s), and what is open, oldest first, ours or not."""
         found: list[VenueOrder] = []
-        for one in (self._listing(asset) for asset in assets):
+        for one in (self._listing(asset) for asset in sorted(assets)):
             shown = {str(row["id"]): row for row in self._order_rows(one, since)}
             shown |= {str(row["id"]): row for row in self._wire.read("fetch_open_orders", one.symbol)}
-            filled = [row for row in shown.values() if row.get("filled") and Decimal(str(row["filled"]))]
-            first_ms = min((int(row["timestamp"]) for row in filled), default=0)
-            fills = self._fills([one], first_ms) if filled else ()
-            found += [rows.order_of(row, one, fills) for row in shown.values()]
+            found += self._with_fills(list(shown.values()), one)
         return tuple(sorted(found, key=lambda order: (order.placed, order.number or 0, order.id)))
 
-    def cancel(self, asset: str, number: int | str, time: int) -> None:  # noqa: ARG002 - a port's signature
-        """Cancel one open order by its number (Coinbase: its id), once. What was filled of it stays filled.
+    def order(self, asset: str, number: int | str, time: int) -> VenueOrder | None:  # noqa: ARG002
+        """One order by its number (Coinbase: its id); None = the exchange knows none."""
+        one = self._listing(asset)
+        try:
+            row = self._wire.read("fetch_order", str(number), one.symbol)
+        except Missing:
+            return None
+        return self._with_fills([row], one)[0]
 
-        Raises VenueError where there is no such open order: it may have filled, ask for it. VenueUnknownError.
+    def cancel(self, asset: str, number: int | str, time: int) -> VenueOrder | None:
+        """End one open order, by one request; -> what became of it, which may be that it filled; None = unknown there.
+
+        Raises VenueUnknownError where the request's answer is lost: the order has to be asked for.
         """
         one = self._listing(asset)
-        if self.id == "coinbase":
-            self._wire.once("cancel_orders", [str(number)], one.symbol)
-        else:
-            self._wire.once("cancel_order", str(number), one.symbol)
+        try:
+            if self.id == "coinbase":
+                self._wire.once("cancel_orders", [str(number)], one.symbol)
+            else:
+                self._wire.once("cancel_order", str(number), one.symbol)
+        except VenueError as refused:
+            ended = self.order(asset, number, time)
+            if ended is not None and not ended.status.resolved:
+                raise VenueError(f"{asset}: order {number} is open and was not cancelled ({refused})") from refused
+            return ended
+        return self.order(asset, number, time)
 
     def fills(self, since: int) -> tuple[Fill, ...]:
         """What this account executed after `since` (UTC s) in the pairs of the universe, oldest first, ours or not."""
@@ -187,13 +221,23 @@ class Spot:
         trades = (trade | own | {"timestamp": trade["timestamp"] or row["timestamp"]} for trade in row["trades"])
         return rows.order_of(row, one, self._noted((trade, one) for trade in trades))
 
+    def _with_fills(self, shown: list[Row], one: Listing) -> list[VenueOrder]:
+        filled = [row for row in shown if row.get("filled") and Decimal(str(row["filled"]))]
+        first_ms = min((int(row["timestamp"]) for row in filled), default=0)
+        fills = self._fills([one], first_ms) if filled else ()
+        return [rows.order_of(row, one, fills) for row in shown]
+
     def _order_rows(self, one: Listing, since: int) -> list[Row]:
+        since_ms = max(since, 1) * 1000
         if self.id == "coinbase":
-            return list(self._wire.read("fetch_orders", one.symbol, since * 1000, 250, {"paginate": True}))
-        found = page = list[Row](self._wire.read("fetch_orders", one.symbol, since * 1000, _PAGE))
+            return list(self._wire.read("fetch_orders", one.symbol, since_ms, 250, {"paginate": True}))
+        return self._pages("fetch_orders", one, since_ms, "orderId")
+
+    def _pages(self, method: str, one: Listing, since_ms: int, key: str) -> list[Row]:
+        """Binance's rows from a time on, the first page by time, the others by number."""
+        found = page = list[Row](self._wire.read(method, one.symbol, since_ms, _PAGE))
         while len(page) == _PAGE:
-            after = {"orderId": int(page[-1]["id"]) + 1}
-            page = list(self._wire.read("fetch_orders", one.symbol, None, _PAGE, after))
+            page = list(self._wire.read(method, one.symbol, None, _PAGE, {key: int(page[-1]["id"]) + 1}))
             found = found + page
         return found
 
@@ -204,16 +248,11 @@ class Spot:
             trades = self._wire.read("fetch_my_trades", symbol, since_ms, 250, {"paginate": True})
             found = self._noted((row, named[row["symbol"]]) for row in trades if row["symbol"] in named)
         else:
-            found = self._noted((row, one) for one in listed for row in self._trade_rows(one, since_ms))
+            found = self._noted((row, one) for one in listed for row in self._trades(one, since_ms))
         return tuple(sorted(found, key=lambda fill: fill.time))
 
-    def _trade_rows(self, one: Listing, since_ms: int) -> list[Row]:
-        found = page = list[Row](self._wire.read("fetch_my_trades", one.symbol, since_ms, _PAGE))
-        while len(page) == _PAGE:
-            after = {"fromId": int(page[-1]["id"]) + 1}
-            page = list(self._wire.read("fetch_my_trades", one.symbol, None, _PAGE, after))
-            found = found + page
-        return found
+    def _trades(self, one: Listing, since_ms: int) -> list[Row]:
+        return self._pages("fetch_my_trades", one, since_ms, "fromId")
 
     def _noted(self, trades: Iterable[tuple[Row, Listing]]) -> list[Fill]:
         """Fills of rows; fees that were charged in coins are kept for `notes`."""

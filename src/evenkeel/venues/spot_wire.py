@@ -28,6 +28,7 @@ _UNSURE = frozenset({408, 409, 418, 425, 429, 451})
 _BINANCE_REFUSES = frozenset(
     {-1013, -1014, -1020, -1021, -1022, -1121, -2010, -2011, -2013, -2014, -2015, *range(-1135, -1099)}
 )
+_MISSING = frozenset({-2013, "NOT_FOUND"})
 # Refusals of Coinbase that ccxt has no class for.
 _COINBASE_REFUSES = frozenset(
     {
@@ -40,6 +41,10 @@ _COINBASE_REFUSES = frozenset(
 )  # fmt: skip
 _QUERY = re.compile(r"(?<=[a-z])\?\S*")
 _ODD_SHAPE = (TypeError, KeyError, ValueError, AttributeError, IndexError, ArithmeticError)
+
+
+class Missing(VenueError):  # noqa: N818 - an answer of the exchange
+    """The exchange knows no such order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +136,8 @@ class SpotWire:
         text = f"{self.id} {method}: {_short(error)}"
         if self._last.code == -1021:  # the clock has drifted; nothing was booked, the next request has the right time
             self._compare_clocks()
+        if self._last.code in _MISSING:
+            return Missing(text)
         return VenueError(text) if self._refused(error) else VenueUnknownError(text)
 
     def _refused(self, error: Exception) -> bool:
