@@ -28,7 +28,7 @@ class Venue:
         self.again, self.slow, self.deaf, self.durable = named, slow, False, None
         self.units = Counter()
 
-    def send(self, order, time):
+    def send(self, order, time, may=None):
         """Take an order, or fail as planned."""
         self.sent[order.id] += 1
         assert self.durable is None or self.durable(order), "sent before it was durable"
@@ -62,7 +62,8 @@ class Venue:
         if self.deaf:
             raise VenueUnknownError("connection refused")
         self.slow -= 1
-        return () if self.slow >= 0 else tuple(o for o in self.placed if o.asset in assets and int(o.id) > since)
+        newer = [o for o in self.placed if (o.placed > since * 1000 if self.again else int(o.id) > since)]
+        return () if self.slow >= 0 else tuple(o for o in newer if o.asset in assets)
 
 
 class Memo:
@@ -198,9 +199,12 @@ def unnamed(**script):
     return opened("A", highest=100), venue
 
 
+HALF_A_MINUTE = ProofSettings(silence_s=30)
+
+
 def looks(memo, venue, *at):
     for later in at:
-        act(memo, venue, resumed=True, later=later)
+        act(memo, venue, resumed=True, later=later, proof=HALF_A_MINUTE)
     return statuses(memo.memory)[0]
 
 
@@ -249,7 +253,7 @@ def test_an_expired_plan_is_not_sent_again_though_it_was_never_placed():
     memo, venue = unnamed(A="lost before")
     act(memo, venue)
     looks(memo, venue, 10, 25)
-    act(memo, venue, resumed=True, later=40, expired=True)
+    act(memo, venue, resumed=True, later=40, expired=True, proof=HALF_A_MINUTE)
     intent = memo.memory.open_slots[0].intents[0]
 
     assert (intent.status, intent.note) == (IntentStatus.NOT_PLACED, "PLAN_EXPIRED")
@@ -270,7 +274,7 @@ def test_o16_two_orders_alike_quarantine_the_pair_and_the_slot_ends():
 
 def test_o21_another_quantity_than_was_sent_is_booked_and_the_pair_quarantined():
     memo, venue = unnamed()
-    venue.send = lambda order, time: venue.place(order.asset, order.quantity * 2, time) or venue.placed[-1]
+    venue.send = lambda order, time, may: venue.place(order.asset, order.quantity * 2, time) or venue.placed[-1]
     act(memo, venue)
 
     assert memo.memory.quarantined == {"A": "QUANTITY_DIFFERS"}

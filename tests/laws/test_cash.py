@@ -24,7 +24,7 @@ class Told:
     def __getattr__(self, name):
         return getattr(self.broker, name)
 
-    def send(self, order, time):
+    def send(self, order, time, may=None):
         """Take an order, or fail as planned."""
         found = self.broker.send(order, time)
         self.fills += found.fills

@@ -46,7 +46,7 @@ class Interrupted:
         self._count()
         return self._broker.orders(assets, since, time)
 
-    def send(self, order, time):
+    def send(self, order, time, may=None):
         """Take an order, or fail as planned."""
         if self.acted:
             self.after.append(order)

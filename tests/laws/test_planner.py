@@ -123,7 +123,7 @@ class Perfect:
     def __init__(self, view):
         self._price = dict(zip(view.assets, view.price.tolist(), strict=True))
 
-    def send(self, order, time):
+    def send(self, order, time, may=None):
         """Take an order, or fail as planned."""
         price = Decimal(repr(self._price[order.asset]))
         fill = Fill("1", order.id, order.asset, order.quantity, price, Decimal(0), time)

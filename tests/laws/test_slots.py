@@ -171,7 +171,7 @@ class Unsure:
     def __getattr__(self, name):
         return getattr(self._broker, name)
 
-    def send(self, order, time):
+    def send(self, order, time, may=None):
         """Take an order, or fail as planned."""
         if self._rng.random() < 0.15:
             raise VenueUnknownError("reset before")

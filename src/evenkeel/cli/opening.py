@@ -13,11 +13,10 @@ from typing import TYPE_CHECKING
 
 from evenkeel.cli import remembered
 from evenkeel.cli.output import Context
-from evenkeel.errors import ConfigError
 from evenkeel.types import Slot
 
 if TYPE_CHECKING:
-    from evenkeel.config import Loaded
+    from evenkeel.config import Loaded, Secrets
     from evenkeel.service.runner import Runner
     from evenkeel.wiring import Engine
 
@@ -27,13 +26,18 @@ def settings(made: Context, config: Path | None, overrides: list[str]) -> Loaded
     from evenkeel import config as configs
 
     loaded = configs.load(config, environ=made.environ, overrides=overrides, home=made.home)
-    if not loaded.config.dry_run:
-        names = configs.credential_names(loaded.config)
-        configs.live_allowed(loaded.config, made.environ, configs.secrets(made.home, made.environ, names))
-        raise ConfigError(
-            f"venue.kind {loaded.config.venue.kind} takes no live orders in this version: set dry_run: true"
-        )
+    credentials(made, loaded)
     return loaded
+
+
+def credentials(made: Context, loaded: Loaded) -> Secrets:
+    """What real orders need; none for a dry run, which reads no secret. Raises ConfigError if something is missing."""
+    from evenkeel import config as configs
+
+    names = configs.credential_names(loaded.config)
+    held = configs.secrets(made.home, made.environ, names, dry_run=loaded.config.dry_run)
+    configs.live_allowed(loaded.config, made.environ, held)
+    return held
 
 
 @contextmanager

@@ -27,7 +27,7 @@ def serve(made: Context, loaded: Loaded, *, once: SlotKind | None, last: int, as
     from evenkeel import wiring
 
     stop = threading.Event()
-    engine = wiring.build_live(loaded.config, made.home, stop)
+    engine = wiring.build_live(loaded.config, made.home, stop, opening.credentials(made, loaded))
     with opening.stopping(stop), opening.opened(made, loaded, engine) as runner:
         if once is not None:
             _warm_up(engine, runner)

@@ -97,6 +97,13 @@ class Venue:
     capital: Annotated[Decimal, Gt(0), Le(1_000_000_000), Key("cash that the paper broker starts with", "USD")] = (
         Decimal(100_000)
     )
+    url: Annotated[str, Key("address of the venue, such as a sandbox's; empty = its own")] = ""
+    calls_per_minute: Annotated[
+        int, Ge(6), Le(30), Key("most calls to Roostoo in any minute; it allows 30, and 5 are kept for exits", "count")
+    ] = 25
+    exchange: Annotated[Literal["binance", "coinbase"], Key("where venue.kind spot trades")] = "binance"
+    testnet: Annotated[bool, Key("whether venue.kind spot trades on the exchange's test network")] = False
+    timeout_s: Annotated[float, Gt(0), Le(120), Key("longest wait for one answer", "s")] = 10.0
 
 
 @dataclass(frozen=True, slots=True)

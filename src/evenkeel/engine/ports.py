@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Protocol
@@ -55,11 +56,11 @@ class Broker(Protocol):
     def holdings(self, time: int) -> Holdings:
         """The venue's truth now."""
 
-    def send(self, order: Order, time: int) -> VenueOrder:
-        """Place one order, once."""
+    def send(self, order: Order, time: int, may: Callable[[], bool] = ...) -> VenueOrder:
+        """Place one order, once. `may` is asked last where an order has to wait for its turn; False = VenueError."""
 
     def orders(self, assets: frozenset[str], since: int, time: int) -> tuple[VenueOrder, ...]:
-        """The account's orders of these assets, numbered above `since` where the venue numbers them."""
+        """The account's orders of these assets above a number, or since UTC s where the venue keeps our ids."""
 
     def fills(self, since: int) -> tuple[Fill, ...]:
         """What this account executed after `since` (UTC s), oldest first, ours or not."""

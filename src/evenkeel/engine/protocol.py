@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from functools import partial
 from math import inf
 
 from evenkeel.engine import step as steps
@@ -26,9 +27,19 @@ Clock = Callable[[], float]
 DIFFERS = "QUANTITY_DIFFERS"
 """The venue took an order for another quantity than was sent: what it says is booked, the pair is quarantined (O21)."""
 
-PROOF = ProofSettings()
+PROOF = ProofSettings(silence_s=90.0, timeout_s=240.0, skew_s=25.0)
+"""A request may wait two minutes for its turn, and a venue that takes stamps of the last minute may take it late."""
+_EARLIER_S = 600
 _SURE = Silence(polls=10**9, seconds=inf)
 _OUT = frozenset({IntentStatus.SENT, IntentStatus.UNKNOWN, IntentStatus.ACKED})
+
+
+def _never() -> bool:
+    return False
+
+
+def _always() -> bool:
+    return True
 
 
 def act(
@@ -58,7 +69,10 @@ def act(
         going = _not_placed(intent, "PLAN_EXPIRED") if expired else _going(intent, now())
         news = [going] if answer is None else [answer, going]
         memory = commit(lambda m, n=tuple(news): _noted(m, slot, n))  # type: ignore[misc]
-        answer = None if expired else _send(going, broker, _refusal(going, memory, halted, int(now())), int(now()))
+        if expired:
+            continue
+        may = partial(_may, going, commit, halted, now)
+        answer = _send(going, broker, _refusal(going, memory, halted, int(now())), int(now()), may)
     return commit(lambda m: _noted(m, slot, [answer])) if answer else memory
 
 
@@ -82,10 +96,6 @@ def _is_out(intent: Intent) -> bool:
     return intent.status in _OUT
 
 
-def _never() -> bool:
-    return False
-
-
 # ---------------------------------------------------------------- sending
 
 
@@ -95,13 +105,18 @@ def _going(intent: Intent, now: float) -> Intent:
     return replace(intent, status=IntentStatus.SENT, note="", trace=trace)
 
 
-def _send(intent: Intent, broker: Broker, refusal: str, time: int) -> Intent:
+def _may(intent: Intent, commit: Commit, halted: Halted, now: Clock) -> bool:
+    """The same check for a venue where an order has to wait for its turn: asked when the turn has come."""
+    return not _refusal(intent, commit(lambda m: m), halted, int(now()))
+
+
+def _send(intent: Intent, broker: Broker, refusal: str, time: int, may: Callable[[], bool] = _always) -> Intent:
     """The socket, unless the last check refused."""
     if refusal:
         return _not_placed(intent, refusal)
     attempts = intent.attempts + 1
     try:
-        found = broker.send(intent.order, time)
+        found = broker.send(intent.order, time, may)
     except VenueError as error:
         return Intent(intent.order, IntentStatus.REJECTED, attempts, str(error), (), intent.trace)
     except VenueUnknownError as error:
@@ -162,7 +177,7 @@ def _verdicts(
     out: list[Intent], memory: Memory, broker: Broker, time: int, proof: ProofSettings
 ) -> Mapping[str, Verdict]:
     sents = [_sent(intent) for intent in out]
-    since = min(sent.highest if sent.highest is not None else -1 for sent in sents)
+    since = min(sent.at // 1000 - _EARLIER_S if sent.highest is None else sent.highest for sent in sents)
     orders = broker.orders(frozenset(sent.order.asset for sent in sents), since, time)
     holdings = broker.holdings(time)
     bound = {i.trace.venue: i.order.id for s in memory.open_slots for i in s.intents if i.trace and i.trace.venue}

@@ -29,7 +29,7 @@ class ProofSettings:
 
     polls: Annotated[int, Ge(2), Le(100), Key("looks that must find nothing of an order that may be out", "count")] = 3
     silence_s: Annotated[float, Ge(1), Le(3_600), Key("time that those looks must span", "s")] = 30.0
-    timeout_s: Annotated[float, Gt(0), Le(120), Key("longest that a request can be under way", "s")] = 10.0
+    timeout_s: Annotated[float, Gt(0), Le(600), Key("longest that a request can be under way", "s")] = 10.0
     skew_s: Annotated[float, Ge(0), Le(60), Key("largest difference between the venue's clock and ours", "s")] = 5.0
 
 

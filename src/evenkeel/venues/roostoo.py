@@ -106,14 +106,14 @@ class Roostoo:
         self,
         order: Order,
         time: int,  # noqa: ARG002
+        may: Callable[[], bool] = always,
         *,
         limit: Decimal | None = None,
-        allowed: Callable[[], bool] = always,
     ) -> VenueOrder:
         """Place one order, once; -> the order as the venue took it, with its fill if there is one.
 
-        limit    USD per unit; None = market order
-        allowed  asked last, when the limiter has let the order through (a halt may have come while it waited)
+        limit  USD per unit; None = market order
+        may    asked last, when the limiter has let the order through (a halt may have come while it waited)
         Refused here, before the socket (VenueError): unknown pair, too many decimals, not above the pair's minimum,
         a purchase while our clock is off by more than `CLOCK_LIMIT_S`.
         """
@@ -124,7 +124,7 @@ class Roostoo:
         wanted = wire_form(order, limit, rule)
         try:
             return self._wire.ask(
-                PLACE_ORDER, lambda reply: self._placed(reply, wanted), wanted, priority=priority, allowed=allowed
+                PLACE_ORDER, lambda reply: self._placed(reply, wanted), wanted, priority=priority, allowed=may
             )
         except VenueError as error:
             if _WRONG_STEP in str(error).lower():

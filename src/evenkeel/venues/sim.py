@@ -8,7 +8,7 @@ better than its level. Amounts follow the venue's arithmetic: prices rounded aga
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from pathlib import Path
 from typing import Protocol
@@ -40,6 +40,10 @@ def fill_price(order: Order, reference: float, volume: float, pair: Pair, costs:
     worse = start * (1.0 + slip) if order.quantity > 0 else start * (1.0 - slip)
     rounding = ROUND_CEILING if order.quantity > 0 else ROUND_FLOOR
     return Decimal(repr(worse)).quantize(Decimal(1).scaleb(-pair.price_decimals), rounding=rounding)
+
+
+def _at_once() -> bool:
+    return True
 
 
 class PaperVenue:
@@ -84,7 +88,7 @@ class PaperVenue:
         with self._one_at_a_time:
             return tuple(_shown(fill) for fill in self.vault.fills(0) if fill.asset in assets)
 
-    def send(self, order: Order, time: int) -> VenueOrder:
+    def send(self, order: Order, time: int, may: Callable[[], bool] = _at_once) -> VenueOrder:  # noqa: ARG002
         """Fill a market order in one transaction. The same id again gives the same answer and moves nothing.
 
         Raises VenueError: unknown pair, no market, precision, minimum notional, insufficient balance.
