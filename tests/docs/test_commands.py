@@ -30,6 +30,7 @@ NOT_RUN = {
     "useradd": "adds a user to the machine",
     "python3 -m venv": "tests/config/test_packaging.py builds and unpacks the wheel instead",
     "evenkeel run --config config/rl.yaml": "a day on Coinbase: tests/service/test_rl.py runs it for seconds",
+    "evenkeel sandbox": "serves until it is told to end: tests/cli/test_sandbox.py runs it",
     "/opt/evenkeel/bin/pip": "needs a package index: the files that it names must exist",
 }
 """Beginning of a command that no test can run, and why."""

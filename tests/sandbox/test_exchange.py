@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import math
+from dataclasses import fields
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -239,3 +241,11 @@ def test_what_is_shown_for_checks_is_exact():
     assert Decimal(state["accounts"]["me"]["USD"]["free"]) == Decimal(1000) - order.unit_change - order.commission
     assert state["accounts"]["me"]["BTC"] == {"free": "0.5", "lock": "0"}
     assert (state["orders"][0]["id"], state["orders"][0]["quantity"]) == (order.id, "0.5")
+
+
+def test_every_switch_is_described():
+    """The page that people read has a line or a word for each field that is no fee."""
+    page = (Path(__file__).parents[2] / "docs" / "how-to" / "sandbox.md").read_text()
+    switches = {field.name for field in fields(Rules)} - {"taker", "maker"}
+
+    assert [name for name in sorted(switches) if f"`{name}`" not in page] == []

@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import socket
 import time
+from pathlib import Path
 
 import pytest
 import requests
+import yaml
 
 from evenkeel.errors import UsageError
 from evenkeel.sandbox.faults import PASSING, SPOILING, Fault, Faults, parse, read
@@ -216,8 +218,13 @@ def test_a_lost_cancel_is_confirmed_and_not_done(served):
     assert client.orders(order_id=order)["OrderMatched"][0]["Status"] == "PENDING"
 
 
-def test_every_kind_has_a_meaning():
-    """Each stands in exactly one table, with a sentence."""
+def test_every_kind_is_described():
+    """Each stands in exactly one table, with a sentence, and on the page that people read; the page's plan is one."""
+    page = (Path(__file__).parents[2] / "docs" / "how-to" / "sandbox.md").read_text()
+    plan = page.partition("```yaml\n")[2].partition("```")[0]
+
+    assert [kind for kind in (*SPOILING, *PASSING) if f"\n| `{kind}` |" not in page] == []
+    assert len(parse(yaml.safe_load(plan))) == 3
     assert not set(SPOILING) & set(PASSING)
     assert all({**SPOILING, **PASSING}.values())
     assert [parse([{"kind": kind}])[0].kind for kind in (*SPOILING, *PASSING)] == [*SPOILING, *PASSING]
