@@ -272,7 +272,6 @@ def test_rules_are_coinbases_own(coinbase):
     }  # fmt: skip
 
 
-def test_coinbase_has_no_test_network(coinbase):
-    venue = Spot("coinbase", KEYS, PAIRS, testnet=True, sleep=lambda _: None, clock=lambda: float(NOW))
+def test_coinbase_has_no_test_network():
     with pytest.raises(ConfigError, match="no test network"):
-        venue.holdings(NOW)
+        Spot("coinbase", KEYS, PAIRS, testnet=True, sleep=lambda _: None, clock=lambda: float(NOW))

@@ -101,6 +101,17 @@ def test_collecting_again_goes_on_where_it_ended(tmp_path):
     assert done.connections == 0
 
 
+def test_the_last_bar_is_waited_for_where_our_clock_is_ahead(tmp_path):
+    """By ours it has closed, by the exchange's it closes while we wait."""
+    with running(start=NOW + 59, speed=0.0) as exchange:
+        made = collector(
+            exchange, tmp_path, clock=lambda: exchange.clock.now() + 2, sleep=lambda _: exchange.clock.advance(1)
+        )
+        done = made.run(wanted(until=NOW + 60, first=NOW))
+
+    assert done.rows == {"BTCUSDT": 1, "ETHUSDT": 1}
+
+
 def test_a_symbol_that_nobody_knows_is_left_out_with_a_word(tmp_path):
     """The others go on."""
     with running(start=NOW + 1, speed=600.0) as exchange:

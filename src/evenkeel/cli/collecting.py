@@ -120,7 +120,9 @@ def _stopping() -> Iterator[threading.Event]:
 def _told(wanted: Any, title: str, *, quiet: bool) -> Iterator[Callable[[int], None]]:
     """A bar where the end is known, a line a minute where it is not, nothing when quiet."""
     if wanted.until is not None or quiet:
-        total = sum((wanted.until - first) // wanted.bar_s for first in wanted.first.values()) if wanted.until else 0
+        total = (
+            sum(max(wanted.until - first, 0) // wanted.bar_s for first in wanted.first.values()) if wanted.until else 0
+        )
         with progress(total, title, quiet=quiet, unit="bars") as told:
             yield told
         return

@@ -47,6 +47,14 @@ class Missing(VenueError):  # noqa: N818 - an answer of the exchange
     """The exchange knows no such order."""
 
 
+class Unsure(VenueUnknownError):  # noqa: N818 - an answer of the exchange
+    """What happened is not known; `wait_s` if the exchange named a time to stay away."""
+
+    def __init__(self, text: str, wait_s: float | None = None) -> None:
+        super().__init__(text)
+        self.wait_s = wait_s
+
+
 @dataclass(frozen=True, slots=True)
 class Keys:
     """An account's credentials; never printed."""
@@ -74,6 +82,8 @@ class SpotWire:
     ) -> None:
         if exchange_id not in _PATHS:
             raise ConfigError(f"no orders can be sent to {exchange_id!r}: choose one of {', '.join(_PATHS)}")
+        if testnet and exchange_id != "binance":
+            raise ConfigError(f"{exchange_id} has no test network: leave testnet out, or give a host")
         self.id = exchange_id
         self._keys, self._host, self._testnet, self._timeout_s = keys, host, testnet, timeout_s
         self._sleep, self._clock = sleep, clock
@@ -94,17 +104,18 @@ class SpotWire:
             return self._exchange
 
     def read(self, method: str, *args: Any) -> Any:
-        """Call a method of ccxt that changes nothing; again after time-outs, resets, 5xx and rate limits."""
-        with self._one_at_a_time:
-            for wait_s in (_FIRST_WAIT_S * 2**n for n in range(_TRIES - 1)):
-                try:
-                    return self.once(method, *args)
-                except VenueUnknownError:
-                    named = self._last.retry_after_s
-                    if named is not None and named > _LONGEST_WAIT_S:
-                        raise
-                    self._sleep(wait_s if named is None else named)
-            return self.once(method, *args)
+        """Call a method of ccxt that changes nothing; again after time-outs, resets, 5xx and rate limits.
+
+        Another thread may ask while this one waits for its next try.
+        """
+        for wait_s in (_FIRST_WAIT_S * 2**n for n in range(_TRIES - 1)):
+            try:
+                return self.once(method, *args)
+            except Unsure as error:
+                if error.wait_s is not None and error.wait_s > _LONGEST_WAIT_S:
+                    raise
+                self._sleep(wait_s if error.wait_s is None else error.wait_s)
+        return self.once(method, *args)
 
     def once(self, method: str, *args: Any) -> Any:
         """Call a method of ccxt that makes one request, once. Raises VenueError, VenueUnknownError.
@@ -126,7 +137,7 @@ class SpotWire:
             thread.join(self._timeout_s)
             if not box:
                 self._new_session()
-                raise VenueUnknownError(f"{self.id} {method}: no answer within {self._timeout_s:.3g} s")
+                raise Unsure(f"{self.id} {method}: no answer within {self._timeout_s:.3g} s")
             fine, answer = box[0]
             if fine:
                 return answer
@@ -138,7 +149,7 @@ class SpotWire:
             self._compare_clocks()
         if self._last.code in _MISSING:
             return Missing(text)
-        return VenueError(text) if self._refused(error) else VenueUnknownError(text)
+        return VenueError(text) if self._refused(error) else Unsure(text, self._last.retry_after_s)
 
     def _refused(self, error: Exception) -> bool:
         """Whether the exchange is known to have booked nothing."""
@@ -170,7 +181,7 @@ class SpotWire:
         if self.id == "binance":
             made.options |= {"fetchMarkets": {"types": ["spot"]}, "fetchMargins": False, "recvWindow": made.timeout}
         if self._testnet:
-            _to_testnet(made)
+            made.set_sandbox_mode(True)
         for name in _PATHS[self.id] if self._host else ():
             made.urls["api"][name] = self._host
         return made
@@ -232,12 +243,6 @@ def _code(body: Any) -> int | str | None:
     word = failed[0].get("failure_reason") if failed else body.get("code", body.get("error"))
     code = inner.get("error") if isinstance(inner, dict) else word
     return code if isinstance(code, int | str) else None
-
-
-def _to_testnet(exchange: Any) -> None:
-    if not exchange.urls.get("test"):
-        raise ConfigError(f"{exchange.id} has no test network in ccxt: leave testnet out, or give a host")
-    exchange.set_sandbox_mode(True)
 
 
 def _short(error: Exception) -> str:

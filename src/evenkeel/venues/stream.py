@@ -25,6 +25,7 @@ HOSTS: Mapping[str, str] = {"binance": "wss://stream.binance.com:9443"}
 """Exchanges whose streams have candles of every length, and where."""
 MOST_STREAMS = 1024
 _LOOK_S = 1.0
+_LAST_LOOKS = 3
 _FIRST_WAIT_S = 1.0
 _LONGEST_WAIT_S = 60.0
 
@@ -116,9 +117,17 @@ class Collector:
                 self.done.notes = [*self.done.notes, str(error)][-20:]
                 if not self._over(wanted):
                     self._sleep(wait_s(failures, self._rng))
-        if self._next and not self._stopped():
-            self._fill(wanted, wanted.until or int(self._clock()))
+        if wanted.until is not None and not self._stopped():
+            self._finish(wanted, wanted.until // wanted.bar_s * wanted.bar_s)
         return self.done
+
+    def _finish(self, wanted: Wanted, end: int) -> None:
+        """The last bars, which may have closed by our clock and not yet by the exchange's."""
+        for _ in range(_LAST_LOOKS):
+            self._fill(wanted, end)
+            if all(following >= end for following in self._next.values()):
+                return
+            self._sleep(_FIRST_WAIT_S)
 
     def _over(self, wanted: Wanted) -> bool:
         return self._stopped() or (wanted.until is not None and self._clock() >= wanted.until)
