@@ -198,6 +198,7 @@ def test_what_the_exchange_refuses_in_words_is_refused(shared, quantity, limit, 
         Fault("status", status=307, path="*/order", method="POST"),
         Fault("rate_limit", path="*/order", method="POST"),
         Fault("html", path="*/order", method="POST", accepted=True),
+        Fault("huge", path="*/order", method="POST", accepted=True, size=200_000),
     ],
     ids=lambda fault: f"{fault.kind}{fault.status}-{fault.accepted}",
 )
@@ -279,6 +280,14 @@ def test_rules_are_the_exchanges_own(exchange):
 
 def test_keys_are_never_printed():
     assert SECRET not in repr(KEYS)
+
+
+def test_the_test_network_is_another_address():
+    """Public and signed requests both go there."""
+    venue = Spot("binance", KEYS, PAIRS, testnet=True, sleep=lambda _: None, clock=lambda: 0.0)
+    addresses = venue._wire._opened().urls["api"]
+
+    assert {addresses["public"], addresses["private"]} == {"https://testnet.binance.vision/api/v3"}
 
 
 def test_an_exchange_without_an_adapter_is_a_mistake_of_the_configuration():
