@@ -97,6 +97,7 @@ class Coinbase:
                 self.sent.append((path, json.loads(body)))
                 self.heads.append(request.headers.get("authorization", ""))
             found = self.answers.get(path, (404, {"error": "NOT_FOUND", "message": path}))
+            found = found(request.query_params) if callable(found) else found
             status, document = found if isinstance(found, tuple) else (200, found)
             made = PlainTextResponse if isinstance(document, str) else JSONResponse
             return made(document, status_code=status)
@@ -226,6 +227,25 @@ def test_orders_and_fills_are_read_back(coinbase):
     assert (other.ours, other.status, other.quantity) == ("", IntentStatus.ACKED, Decimal(1))
     assert venue.fills(NOW - 60) == ours.fills
     assert venue.notes == ()
+
+
+def test_pages_are_followed_to_the_last(coinbase):
+    """Orders, fills and accounts, each row once."""
+    rest = {"limit_limit_gtc": {"base_size": "0.1", "limit_price": "60000", "post_only": False}}
+    pages = {
+        "": {"orders": [listed("a", "ek-a", "OPEN", rest)], "has_next": True, "cursor": "two"},
+        "two": {"orders": [listed("b", "ek-b", "CANCELLED", rest)], "has_next": False, "cursor": ""},
+    }
+    accounts = {
+        "": {"accounts": [account("USD", "5")], "has_next": True, "cursor": "two"},
+        "two": {"accounts": [account("ETH", "2")], "has_next": False, "cursor": ""},
+    }
+    coinbase.answers["GET brokerage/orders/historical/batch"] = lambda asked: pages[asked.get("cursor", "")]
+    coinbase.answers["GET brokerage/accounts"] = lambda asked: accounts[asked.get("cursor", "")]
+    venue = spot(coinbase)
+
+    assert sorted(one.ours for one in venue.orders(["BTC"], NOW - 60, NOW)) == ["a", "b"]
+    assert venue.holdings(NOW).units == {"ETH": Decimal(2)}
 
 
 def test_an_order_filled_further_than_its_fills_tell_is_not_believed(coinbase):
