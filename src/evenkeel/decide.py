@@ -263,8 +263,7 @@ def _allocate(view: View, facts: Facts, label: str, rules: Rules, score: Array, 
         return raw, allocate.direct_weights(wish, facts.tier, eligible & (raw > 0), *given)
     on = allocate.ground(view.vol, facts.tier, eligible, facts.held, frozen, label, rules.allocate)
     chosen = allocate.hold(on, score, view.liquidity, view.assets, rules.allocate)
-    raw = allocate.spread(on, chosen, score, rules.allocate)
-    return raw, allocate.spread(on, chosen[raw[chosen] > 0], None, rules.allocate)
+    return allocate.spread(on, chosen, score, rules.allocate)
 
 
 def _facts(

@@ -104,7 +104,7 @@ def test_ties_break_by_liquidity_then_by_symbol_and_the_ineligible_do_not_rank()
 def raw_weights(score, vol, liquidity, names, tier, eligible, held, frozen, regime, settings):
     """Allocation in one step."""
     on = ground(vol, tier, eligible, held, frozen, regime, settings)
-    return spread(on, hold(on, score, liquidity, names, settings), score, settings)
+    return spread(on, hold(on, score, liquidity, names, settings), score, settings)[0]
 
 
 def test_attraction_by_hand():

@@ -19,6 +19,8 @@ THREADS = 2
 
 Kernel = TypeVar("Kernel", bound=Callable[..., object])
 Part = TypeVar("Part")
+One = TypeVar("One")
+Other = TypeVar("Other")
 
 
 def kernel(function: Kernel) -> Kernel:
@@ -28,6 +30,13 @@ def kernel(function: Kernel) -> Kernel:
     except RuntimeError:  # no folder for the machine code can be written
         made = njit(nogil=True, error_model="numpy")(function)
     return cast(Kernel, made)
+
+
+def together(first: Callable[[], One], second: Callable[[], Other]) -> tuple[One, Other]:
+    """What two functions give that run beside each other; raises what one of them raises."""
+    with ThreadPoolExecutor(THREADS) as threads:
+        one, other = threads.submit(first), threads.submit(second)
+        return one.result(), other.result()
 
 
 def each(work: Callable[[Part], object], parts: Iterable[Part]) -> None:

@@ -12,6 +12,7 @@ NaN = unknown. A window is known where at least COVERAGE of its weight lies on k
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from functools import lru_cache
 
 import numpy as np
@@ -85,14 +86,37 @@ def window_sum(x: Array, window: int, decay: float = 1.0) -> Array:
     x  (H, C) without NaN -> (H, C)
     """
     from evenkeel.market import windows  # noqa: PLC0415 - loads numba, half a second
-    from evenkeel.market.compiled import each  # noqa: PLC0415 - the same
 
     weight, _ = window_weights(window, decay)
+    return _by_columns(x, lambda columns: windows.total(columns, weight, columns))
+
+
+def window_mean(x: Array, window: int, decay: float = 1.0) -> Array:
+    """Mean of the known among the last `window` values, weighed alike; NaN where the latest is not known.
+
+    x  (H, C), NaN = unknown -> (H, C)
+    """
+    from evenkeel.market import windows  # noqa: PLC0415 - loads numba, half a second
+
+    weight, _ = window_weights(window, decay)
+
+    def mean(columns: Array) -> None:
+        unknown = ~np.isfinite(columns)
+        windows.mean(columns, weight, 1.0, 0, columns)
+        columns[unknown] = np.nan
+
+    return _by_columns(x, mean)
+
+
+def _by_columns(x: Array, change: Callable[[Array], object]) -> Array:
+    """X (H, C) after a change of some columns at a time, which it gets as (c, H), each side by side in memory."""
+    from evenkeel.market.compiled import each  # noqa: PLC0415 - loads numba, half a second
+
     out = np.empty(x.shape)
 
     def work(start: int) -> None:
         columns = np.array(x[:, start : start + _COLUMNS_AT_ONCE].T, dtype=np.float64, order="C")
-        windows.total(columns, weight, columns)
+        change(columns)
         out[:, start : start + _COLUMNS_AT_ONCE] = columns.T
 
     each(work, range(0, x.shape[1], _COLUMNS_AT_ONCE))

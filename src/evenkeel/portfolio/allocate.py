@@ -133,16 +133,22 @@ def water_fill(budget: float, a: Array, cap: Array, sleeve: BoolArray, sleeve_ca
     w = B a / sum a; whoever exceeds its cap is set to it and the rest is spread over the others, until nobody exceeds.
     If the sleeve then exceeds its own cap its members are filled alone up to it, and the others with what remains.
     """
-    wanted, caps, inside = a.tolist(), cap.tolist(), sleeve.tolist()  # few are wanted: lists are quicker than arrays
+    return np.array(_filled(budget, a.tolist(), cap.tolist(), sleeve.tolist(), sleeve_cap))
+
+
+def _filled(
+    budget: float, wanted: list[float], caps: list[float], inside: list[bool], sleeve_cap: float
+) -> list[float]:
+    """`water_fill` of lists: few are wanted, and these are quicker than arrays."""
     w, small = [0.0] * len(wanted), [i for i, own in enumerate(inside) if own]
     if not _surely_over(budget, wanted, caps, small, sleeve_cap):
         _fill(w, list(range(len(w))), budget, wanted, caps)
         if fsum([w[i] for i in small]) <= sleeve_cap:
-            return np.array(w)
+            return w
     _fill(w, small, sleeve_cap, wanted, caps)
     large = [i for i, own in enumerate(inside) if not own]
     _fill(w, large, budget - fsum([w[i] for i in small]), wanted, caps)
-    return np.array(w)
+    return w
 
 
 def _surely_over(budget: float, a: list[float], cap: list[float], sleeve: list[int], sleeve_cap: float) -> bool:
@@ -232,15 +238,22 @@ def hold(on: Ground, score: Array, liquidity: Array, assets: tuple[str, ...], se
     return np.array(sorted(chosen), dtype=np.int64)
 
 
-def spread(on: Ground, at: IntArray, score: Array | None, settings: AllocateSettings) -> Array:
+def spread(on: Ground, at: IntArray, score: Array, settings: AllocateSettings) -> tuple[Array, Array]:
     """Raw weights (N,) >= 0: the budget over positions `at` (n,) by volatility and score (N,), and what is reserved.
 
-    score  None = by volatility alone
+    Also the base: the same over those that get something, by volatility alone.
     """
-    safe, w = on.safe[at], on.reserved.copy()
-    a = 1.0 / safe if score is None else attraction(score[at], safe, settings.tilt)
-    w[at] = water_fill(on.budget, a, on.caps[at], on.sleeve[at], on.room)
-    return w
+    safe, caps, sleeve = on.safe[at], on.caps[at].tolist(), on.sleeve[at].tolist()
+    raw = on.reserved.copy()
+    given = _filled(on.budget, attraction(score[at], safe, settings.tilt).tolist(), caps, sleeve, on.room)
+    raw[at] = given
+    kept = [i for i, w in enumerate(given) if w > 0]
+    if len(kept) < len(given):
+        at, safe = at[kept], safe[kept]
+        caps, sleeve = [caps[i] for i in kept], [sleeve[i] for i in kept]
+    base = on.reserved.copy()
+    base[at] = _filled(on.budget, (1.0 / safe).tolist(), caps, sleeve, on.room)
+    return raw, base
 
 
 def direct_weights(

@@ -24,7 +24,7 @@ from evenkeel import artifacts
 from evenkeel.errors import ArtifactError
 from evenkeel.market import features as market_features
 from evenkeel.market.features import FEATURES, MARKET_FEATURES, Features
-from evenkeel.market.kernels import window_sum
+from evenkeel.market.kernels import window_mean
 from evenkeel.signals import trees
 from evenkeel.signals.blend import ShareByRegime, strength
 from evenkeel.signals.rank import zscores
@@ -181,14 +181,9 @@ def smooth(x: Array, time: IntArray, step_s: int) -> Array:
     window = max(1, WINDOW_H * HOUR_S // step_s)
     decay = float(0.5 ** (step_s / (HALF_LIFE_H * HOUR_S)))
     lead = int(time[0] // step_s) % window
-    known = np.zeros((lead + len(x), x.shape[1]), dtype=np.bool_)
-    known[lead:] = np.isfinite(x)
-    filled = np.zeros(known.shape)
-    filled[lead:] = np.where(known[lead:], x, 0.0)
-    total = window_sum(filled, window, decay)
-    weight = window_sum(known.astype(np.float64), window, decay)
-    out: Array = (total / np.where(known, weight, np.nan))[lead:]
-    return out
+    padded = np.full((lead + len(x), x.shape[1]), np.nan)
+    padded[lead:] = x
+    return window_mean(padded, window, decay)[lead:]
 
 
 def forecast(

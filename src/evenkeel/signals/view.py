@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -190,6 +191,8 @@ def compute(panel: Panel, brain: Brain, settings: SignalSettings, first: int = 0
 
     Raises DataError when the benchmark is not in the panel.
     """
+    from evenkeel.market.compiled import together  # noqa: PLC0415 - loads numba, half a second
+
     fault = quality.codes(panel, settings.quality)
     price, age = quality.carried(panel, fault)
     lead = min(first, max(rules.WINDOW_H, alpha.WINDOW_H) * HOUR_S // panel.bar_s)
@@ -202,8 +205,10 @@ def compute(panel: Panel, brain: Brain, settings: SignalSettings, first: int = 0
     vol, atr = np.ascontiguousarray(block.column("vol")), np.ascontiguousarray(block.column("atr"))
     ready = _ready(panel, vol, atr, first, settings.opinions.min_history_days)
     seen = _seen(panel, block, price, ready, first, settings)
-    moves, variance = _moves(logs, HOUR_S // panel.bar_s)
-    rule = rules.rule(wide.column("vol"), wide.column("r_168"), panel.bar_s)[lead:]
+    (moves, variance), rule = together(
+        partial(_moves, logs, HOUR_S // panel.bar_s),
+        lambda: rules.rule(wide.column("vol"), wide.column("r_168"), panel.bar_s)[lead:],
+    )
     fitted = _alpha(brain, wide, panel.time[first - lead :], likely, panel.bar_s, settings.opinions, lead)
     own = strategies.score(settings.strategy, seen)
     said = _said(panel.time[first:], panel.bar_s, fitted, rule, own, brain, settings)

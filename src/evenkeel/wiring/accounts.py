@@ -15,7 +15,7 @@ from evenkeel.engine.ports import Broker
 from evenkeel.errors import StateError
 from evenkeel.types import Identity, Pair
 from evenkeel.venues.sim import PaperVenue, Tape
-from evenkeel.wiring.bars import wait
+from evenkeel.wiring.waiting import wait
 
 
 def paper(config: Config, tape: Tape, pairs: Sequence[Pair], path: Path | None) -> PaperVenue:

@@ -21,6 +21,7 @@ from evenkeel.types import Array, Pair, Panel
 from evenkeel.units import duration
 from evenkeel.venues.candles import CandleSource
 from evenkeel.wiring.settings import BENCHMARK, origin_at
+from evenkeel.wiring.waiting import wait
 
 Symbols = Mapping[str, tuple[str, int]]
 """asset -> the exchange's symbol, price factor."""
@@ -80,12 +81,6 @@ class Bars:
     def _check(self, *_: object) -> None:
         if self.stop.is_set():
             raise StoppedError("asked to stop while downloading bars")
-
-
-def wait(stop: threading.Event, seconds: float) -> None:
-    """Sleep that ends with StoppedError when the program is asked to stop."""
-    if stop.wait(seconds):
-        raise StoppedError("asked to stop while waiting")
 
 
 def _padded(panel: Panel, pairs: Sequence[Pair], missing: Sequence[str]) -> Panel:

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 
-from evenkeel import archive
 from evenkeel.config import Config, Secrets
 from evenkeel.decide import Rules
 from evenkeel.engine.live import LiveFeed
@@ -23,7 +22,6 @@ from evenkeel.signals.view import Signals, compute
 from evenkeel.types import Brain, Identity, Memory, Pair, Panel
 from evenkeel.units import DAY_S, iso
 from evenkeel.wiring.accounts import account, identity, paper
-from evenkeel.wiring.bars import Bars, poller, source, wait
 from evenkeel.wiring.settings import (
     BENCHMARK,
     brain_of,
@@ -34,6 +32,7 @@ from evenkeel.wiring.settings import (
     universe,
     window,
 )
+from evenkeel.wiring.waiting import wait
 
 NONE = Secrets()
 
@@ -104,6 +103,8 @@ def build_live(config: Config, home: Path, stop: threading.Event, held: Secrets 
     stop  ends every wait · held  credentials: orders then go to the account of the configured venue
     Raises ConfigError when the feed is not a live one or the exchange lists no pair of the universe.
     """
+    from evenkeel.wiring.bars import Bars, poller, source  # noqa: PLC0415 - runs over the past need no exchange
+
     if config.feed.kind != "ccxt":
         raise ConfigError(
             f"feed.kind is {config.feed.kind}: a real clock needs feed.kind ccxt, or set clock.kind=virtual"
@@ -149,6 +150,8 @@ def market(config: Config, home: Path, origin: int, end: int) -> tuple[Panel, tu
     if config.feed.kind == "synthetic":
         return synthetic.market(pairs, origin, last, config.feed.bar, config.synthetic), ()
     if config.feed.kind == "archive":
+        from evenkeel import archive  # noqa: PLC0415 - loads pyarrow, which other markets do not need
+
         return archive.load(home, config.feed.source, config.feed.bar, pairs, origin, last)
     raise ConfigError(f"feed.kind is {config.feed.kind}: past bars come from synthetic or archive")
 
