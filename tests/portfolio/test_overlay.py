@@ -159,6 +159,13 @@ def test_drawdown_scales_targets_at_trading_slots_and_only_the_news_at_risk_slot
     np.testing.assert_allclose(after(facts.held, replace(risk, drawdown_applied=0.5))[0], facts.held)
 
 
+def test_a_drawdown_scale_of_zero_stays_zero():
+    """`drawdown_floor: 0` sells everything; what could not be sold is wanted gone at the next check too."""
+    facts = replace(world.facts(drawdown_scale=0.0, drawdown_applied=0.0), kind=SlotKind.RISK)
+
+    assert not after(facts.held, facts)[0].any()
+
+
 def test_daily_loss_halves_once_and_adds_nothing_for_the_rest_of_the_day():
     facts = world.facts(daily_hit=True, daily_new=True)
 

@@ -213,7 +213,7 @@ def drawdown(w: Array, facts: Facts, _: OverlaySettings) -> Array:
     """Scale by the drawdown step; a risk slot applies only what is not applied yet."""
     scale = facts.drawdown_scale
     if facts.kind is SlotKind.RISK:
-        scale = min(1.0, scale / facts.drawdown_applied)
+        scale = min(1.0, scale / facts.drawdown_applied) if facts.drawdown_applied > 0 else 0.0
     return w if scale == 1.0 else w * scale
 
 
