@@ -182,7 +182,8 @@ def serving(app: Any, *, host: str = "127.0.0.1", port: int = 0) -> Iterator[str
 
 
 def _bound(host: str, port: int) -> socket.socket:
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)  # named, so that answers are not held back
+    # the protocol is named so that asyncio sends small answers at once
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
