@@ -191,6 +191,7 @@ class Wire:
     account    whose calls these are · limiter  shared by everybody who calls from this account
     connect    makes a session for each request; its adapters must not repeat requests
     clock      UTC s now · sleep  waiting · timeout_s  longest that one request may take in all
+    carry      brings one request there and the answer back; a simulation has no sockets
     """
 
     def __init__(
@@ -203,12 +204,14 @@ class Wire:
         timeout_s: float = 10.0,
         clock: Callable[[], float] = time.time,
         sleep: Callable[[float], None] = time.sleep,
+        carry: Callable[[Connect, Request, float], Answer] = exchange,
     ) -> None:
         with connect() as session:
             if not sends_once(session, base_url):
                 raise VenueError("the HTTP session repeats requests on its own: mount adapters with max_retries=0")
         self._account, self._connect, self._limiter = account, connect, limiter
         self._base_url, self._timeout_s, self._clock, self._sleep = base_url, timeout_s, clock, sleep
+        self._carry = carry
         self._measured: tuple[float, float] | None = None
 
     def ask(
@@ -292,7 +295,7 @@ class Wire:
             raise VenueError("not sent, no longer allowed when its turn came")
         stamp = {"timestamp": str(int((self._clock() + offset_s) * 1000))} if call.endpoint.stamped else {}
         request = request_of(call.endpoint, {**call.params, **stamp}, self._base_url, self._account)
-        answer = exchange(self._connect, request, self._timeout_s)
+        answer = self._carry(self._connect, request, self._timeout_s)
         return call.meaning(understood(call.endpoint, answer, self._account.hidden_in))
 
     def _measure(self, priority: Priority) -> float:
