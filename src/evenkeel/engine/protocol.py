@@ -29,7 +29,8 @@ DIFFERS = "QUANTITY_DIFFERS"
 
 PROOF = ProofSettings(silence_s=90.0, timeout_s=240.0, skew_s=25.0)
 """A request may wait two minutes for its turn, and a venue that takes stamps of the last minute may take it late."""
-_EARLIER_S = 600
+_EARLIER_S = 86_400
+"""How far back an order under our id is looked for: its time is our clock's, which may have been wrong."""
 _SURE = Silence(polls=10**9, seconds=inf)
 _OUT = frozenset({IntentStatus.SENT, IntentStatus.UNKNOWN, IntentStatus.ACKED})
 
@@ -200,7 +201,8 @@ def _concluded(intent: Intent, said: Verdict, time: int) -> Intent:
     if isinstance(said, Bound):
         return _answered(intent, said.order, intent.attempts, differs=said.differs)
     trace = _trace(intent)
-    trace = changed(trace, polls=trace.polls + 1, asked=trace.asked or time)
+    asked = trace.asked if 0 < trace.asked <= time else time  # a clock that was set back counts anew
+    trace = changed(trace, polls=trace.polls + 1, asked=asked)
     if isinstance(said, Unproven):
         return changed(intent, status=IntentStatus.UNKNOWN, note="the venue does not show it yet", trace=trace)
     if isinstance(said, Ambiguous):

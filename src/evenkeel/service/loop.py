@@ -159,7 +159,7 @@ class Service:
     def _flatten(self) -> None:
         with self._lanes["risk"]:
             if self._runner.store.memory.flatten:
-                self._resume(LANES["risk"])
+                self._work("risk", None)  # else a slot that is due now would lie before the watermark and never end
                 self._runner.run(Slot(SlotKind.RISK, int(self._now())))
 
     def _ask(self) -> None:
