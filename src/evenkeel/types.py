@@ -347,6 +347,7 @@ class Holdings:
     """The venue's truth: cash USD, units per asset (no zero rows), ids of open orders.
 
     newest  highest order number of the account, -1 = it has none; None where the venue keeps our ids
+    cut     there may be up to so much more cash (USD, this amount not included): the venue shows it cut; 0 = exact
     """
 
     time: int
@@ -354,6 +355,7 @@ class Holdings:
     units: Mapping[str, Decimal]
     open_orders: tuple[str, ...] = ()
     newest: int | None = None
+    cut: Decimal = Decimal(0)
 
 
 @dataclass(frozen=True, slots=True)

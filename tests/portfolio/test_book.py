@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 import world
 
-from evenkeel.portfolio.book import PEAK_DAYS, add_fill, apply_carry, mark_days, peak, reconcile, settle
+from evenkeel.portfolio.book import PEAK_DAYS, add_fill, agree, apply_carry, mark_days, peak, reconcile, settle
 from evenkeel.types import Carry, DayMark, Fill, Holdings, Position, Regime
 
 T = world.START
@@ -75,6 +75,29 @@ def test_a_deposit_is_a_flow_and_moves_neither_drawdown_nor_the_days_loss():
     assert memory.flows == Decimal(600)
     assert memory.days == (replace(before.days[0], open=1_750.0, high=1_840.0),)
     assert memory.positions == before.positions
+
+
+def cut_to_cents(cash):
+    """An account that shows its cash cut to cents."""
+    return Holdings(T, Decimal(cash), {"BTC": Decimal(2)}, cut=Decimal("0.01"))
+
+
+def test_cash_that_may_be_what_is_shown_cut_stays_as_it_is_remembered():
+    before = replace(remembered(), cash=Decimal("1000.0099"))
+
+    assert agree(before, cut_to_cents("1000.00"))
+    assert reconcile(before, cut_to_cents("1000.00"), {"BTC": 100.0}) == (before, ())
+
+
+@pytest.mark.parametrize(("shown", "flow"), [("1000.01", "0.0001"), ("999.99", "-0.0199")])
+def test_less_than_a_cut_cent_is_counted_and_no_deposit(shown, flow):
+    """Only what is wider than the cut is told and moves the day's marks."""
+    before = replace(remembered(), cash=Decimal("1000.0099"))
+    memory, differences = reconcile(before, cut_to_cents(shown), {"BTC": 100.0})
+
+    assert (memory.cash, memory.flows) == (Decimal(shown), Decimal(flow))
+    assert bool(differences) is (abs(Decimal(flow)) >= Decimal("0.01"))
+    assert (memory.days == before.days) is not bool(differences)
 
 
 def test_units_that_came_from_elsewhere_have_no_basis_and_are_no_gain():

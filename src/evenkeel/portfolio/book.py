@@ -105,7 +105,7 @@ def settle(memory: Memory, fills: Iterable[Fill], entry_atr: Mapping[str, float]
 def agree(memory: Memory, holdings: Holdings) -> bool:
     """Whether Memory and venue say the same of cash and of every asset; then `reconcile` changes nothing."""
     positions, units = memory.positions, holdings.units
-    if memory.cash is None or memory.cash != holdings.cash or len(positions) != len(units):
+    if memory.cash is None or len(positions) != len(units) or memory.cash != _seen(memory.cash, holdings):
         return False
     for asset, quantity in units.items():
         position = positions.get(asset)
@@ -122,12 +122,13 @@ def reconcile(
     Venue quantities are the truth. The first look adopts everything; later, units that moved without our fills are
     adopted with an unknown basis, and cash that moved without our fills is an external flow, which shifts the equity
     marks so that it moves no drawdown. Assets in `busy` (unresolved intents) are left alone, and cash with them.
+    Where cash is shown cut, what is remembered stays while it may be true; less than the cut is no flow (ADR 0018).
     """
     if memory.cash is None:
         adopted = {a: Position(u, None, holdings.time, price.get(a, NAN)) for a, u in sorted(holdings.units.items())}
         return replace(memory, cash=holdings.cash, positions=adopted), ()
     differences: list[Difference] = []
-    positions = dict(memory.positions)
+    positions, cash = dict(memory.positions), memory.cash
     moved = 0.0
     for asset in sorted(set(positions) | set(holdings.units)):
         if asset in busy:
@@ -140,12 +141,19 @@ def reconcile(
             moved += float(now - was) * worth if isfinite(worth) else 0.0
             _adopt(positions, asset, now, holdings.time, price.get(asset, NAN))
     memory = replace(memory, positions=positions)
-    if not busy and memory.cash != holdings.cash:
-        differences.append(Difference("USD", "EXTERNAL_FLOW", memory.cash or Decimal(0), holdings.cash))
-        flow = holdings.cash - (memory.cash or Decimal(0))
-        moved += float(flow)
-        memory = replace(memory, cash=holdings.cash, flows=memory.flows + flow)
+    seen = _seen(cash, holdings)
+    if not busy and cash != seen:
+        flow = seen - cash
+        if abs(flow) >= holdings.cut:
+            differences.append(Difference("USD", "EXTERNAL_FLOW", cash, seen))
+            moved += float(flow)
+        memory = replace(memory, cash=seen, flows=memory.flows + flow)
     return replace(memory, days=tuple(_shifted(d, moved) for d in memory.days)), tuple(differences)
+
+
+def _seen(remembered: Decimal, holdings: Holdings) -> Decimal:
+    """What is remembered where it may be what the venue shows cut, else what is shown."""
+    return remembered if holdings.cash < remembered < holdings.cash + holdings.cut else holdings.cash
 
 
 def _adopt(positions: dict[str, Position], asset: str, units: Decimal, time: int, price: float) -> None:

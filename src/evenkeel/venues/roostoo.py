@@ -64,9 +64,9 @@ class Roostoo:
 
     def holdings(self, time: int) -> Holdings:
         """Cash and units, free and locked, the ids of open orders and the newest order's number. Three calls."""
-        cash, units = self._wire.ask(BALANCE, rows.balances, priority=Priority.RECONCILE)
+        cash, cut, units = self._wire.ask(BALANCE, rows.balances, priority=Priority.RECONCILE)
         pending = self._spot({"pending_only": "TRUE"}, Priority.RECONCILE)
-        return Holdings(time, cash, units, tuple(order.id for order in pending), self.highest(time))
+        return Holdings(time, cash, units, tuple(order.id for order in pending), self.highest(time), cut)
 
     def pending(self, time: int) -> dict[str, int]:  # noqa: ARG002 - as of now, like every method
         """How many orders are open, per asset that has any."""

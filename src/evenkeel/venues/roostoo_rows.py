@@ -6,6 +6,7 @@ VenueUnknownError, except in a ticker row, which then simply is no price. Source
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
@@ -23,7 +24,9 @@ USD = "USD"
 _DIGITS = 13
 _FINEST = -40
 _FEE_DECIMALS = 6
+_CUT_OFF = Decimal("2e-6")
 _NOISE = Decimal("1e-8")
+_IN_COIN = "the fee is said to be in coin; booked in USD by its rate, to be compared with the balance"
 _STATUS = {
     "PENDING": IntentStatus.ACKED,
     "FILLED": IntentStatus.FILLED,
@@ -140,18 +143,20 @@ def _field(row: Row, name: str) -> Any:
 # ---------------------------------------------------------------- the account
 
 
-def balances(reply: Row) -> tuple[Decimal, dict[str, Decimal]]:
-    """Cash in USD and units per coin (no zero rows), free and locked together.
+def balances(reply: Row) -> tuple[Decimal, Decimal, dict[str, Decimal]]:
+    """Cash in USD, by how much it is shown cut at most, and units per coin (no zero rows), free and locked together.
 
-    The USD locked as collateral of a short stands in `Lock` already, so `ShortCollateral` is not added.
+    The USD locked as collateral of a short stands in `Lock` already, so `ShortCollateral` is not added. Both parts of
+    USD are shown cut to cents; coins are exact.
     """
     wallet = child(reply, "SpotWallet" if "SpotWallet" in reply else "Wallet")
     held = {coin: _total(child(wallet, coin)) for coin in wallet}
     if USD not in held:
         raise VenueUnknownError("the wallet has no USD row")
     cash = _not_negative(held.pop(USD), CENT, USD)
+    cut = 2 * CENT if amount(child(wallet, USD), "Lock") else CENT
     units = {coin: _not_negative(total, _NOISE, coin) for coin, total in held.items()}
-    return cash, {coin: total for coin, total in units.items() if total}
+    return cash, cut, {coin: total for coin, total in units.items() if total}
 
 
 def _total(row: Row) -> Decimal:
@@ -230,7 +235,7 @@ def _fill(row: Row, quantity: Decimal) -> tuple[Fill, str]:
     if abs(filled - moved) > _NOISE:
         raise VenueUnknownError(f"order {number(row)} says two filled quantities")
     price = _positive(row, "FilledAverPrice")
-    fee, note = _fee(row, moved * price)
+    fee, note = _fee(row, moved, price, buys=quantity > 0)
     fill = Fill(
         id=f"{number(row)}-1",
         order_id=str(number(row)),
@@ -243,20 +248,30 @@ def _fill(row: Row, quantity: Decimal) -> tuple[Fill, str]:
     return fill, note
 
 
-def _fee(row: Row, notional: Decimal) -> tuple[Decimal, str]:
-    """Fee in USD to the 6 decimals that a query shows (the reply to placing shows more).
+def _fee(row: Row, moved: Decimal, price: Decimal, *, buys: bool) -> tuple[Decimal, str]:
+    """All that the venue takes beyond quantity times price, USD: cash moves by exactly that product and this fee.
 
-    A maker buy was seen whose fee is said to be in coin while the wallet paid USD: it is booked by its rate, in USD,
-    with a note, and never taken off the units.
+    That is its commission, and what its arithmetic cuts off (ADR 0018). A maker buy was seen whose commission is said
+    to be in coin while the wallet paid USD: it is booked by its rate, in USD, with a note, never taken off the units.
     """
-    if text(row, "CommissionCoin") == USD:
-        fee, note = amount(row, "CommissionChargeValue"), ""
-    else:
-        fee = notional * amount(row, "CommissionPercent")
-        note = "the fee is said to be in coin; booked in USD by its rate, to be compared with the balance"
-    if fee < 0:
+    in_usd, product = text(row, "CommissionCoin") == USD, float(moved) * float(price)
+    rate = amount(row, "CommissionPercent")
+    told = amount(row, "CommissionChargeValue") if in_usd else moved * price * rate
+    if told < 0:
         raise VenueUnknownError(f"order {number(row)} has a negative fee")
-    return floor_to(fee, _FEE_DECIMALS), note
+    value = _booked(product, amount(row, "UnitChange"))
+    commission = _booked(product * float(rate), told)
+    lost = value - moved * price if buys else moved * price - value
+    return commission + lost, "" if in_usd else _IN_COIN
+
+
+def _booked(exact: float, told: Decimal) -> Decimal:
+    """USD as the wallet moves by them: a product of doubles cut to 6 decimals; `told` where that is another amount.
+
+    A query tells the cut amount, the reply to placing the product itself.
+    """
+    cut = Decimal(math.floor(exact * 10**_FEE_DECIMALS)).scaleb(-_FEE_DECIMALS)
+    return cut if abs(cut - told) < _CUT_OFF else floor_to(told, _FEE_DECIMALS)
 
 
 def _positive(row: Row, name: str) -> Decimal:
