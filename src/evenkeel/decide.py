@@ -315,7 +315,7 @@ def _wanted(
     expected: Array,
 ) -> orders.Wanted:
     index, stuck = places(view.assets), facts.frozen.nonzero()[0].tolist()
-    busy = {intent.order.asset: "PAIR_BUSY" for step in book.memory.open_slots for intent in step.intents}
+    busy = dict.fromkeys(book.memory.busy(), "PAIR_BUSY")
     frozen = {view.assets[i]: "PAIR_FROZEN" for i in stuck}
     return orders.Wanted(
         assets=view.assets,

@@ -303,6 +303,7 @@ class Trace:
     highest  highest order number of the account before, -1 = it had none; None where the venue keeps our id
     units    of the order's asset, before · at  UTC ms when the socket was touched, 0 = not yet
     venue    the venue's id, `` = unknown · polls, asked  looks that found nothing, and the first of them (UTC s)
+    limit    USD per unit as sent, None = market order
     """
 
     highest: int | None
@@ -311,6 +312,7 @@ class Trace:
     venue: str = ""
     polls: int = 0
     asked: int = 0
+    limit: Decimal | None = None
 
 
 @lean
@@ -407,17 +409,25 @@ class Regime:
 @lean
 @dataclass(frozen=True, slots=True)
 class OpenSlot:
-    """A trading step that has durable intents and is not finished: resumed, never decided again."""
+    """A trading step that has durable intents and is not finished: resumed, never decided again.
+
+    settled  ids of orders that are over and in the books already: their pairs are free while the others go on
+    """
 
     slot: Slot
     as_of: int
     plan: Mapping[str, Any]
     intents: tuple[Intent, ...]
+    settled: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """Only what no venue can tell us. Authoritative; everything else in state.json is a view."""
+    """Only what no venue can tell us. Authoritative; everything else in state.json is a view.
+
+    trips       open circuit breakers of the account: code -> since, UTC s
+    limit_only  asset -> until when (UTC s) its trades rest at a limit, as fills were far worse than modelled
+    """
 
     identity: Identity
     origin: int
@@ -444,9 +454,15 @@ class Memory:
     loss_day: int = 0
     opinions_lost: int = 0
     quarantined: Mapping[str, str] = field(default_factory=dict)
+    trips: Mapping[str, int] = field(default_factory=dict)
+    limit_only: Mapping[str, int] = field(default_factory=dict)
     open_slots: tuple[OpenSlot, ...] = ()
     audit_hash: str = ""
     outbox: Mapping[str, Any] | None = None
+
+    def busy(self) -> tuple[str, ...]:
+        """Assets with an order of an open slot that is not in the books yet: nobody else may trade or adopt them."""
+        return tuple(i.order.asset for s in self.open_slots for i in s.intents if i.order.id not in s.settled)
 
 
 @dataclass(frozen=True, slots=True)

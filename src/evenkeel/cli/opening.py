@@ -47,13 +47,17 @@ def opened(made: Context, loaded: Loaded, engine: Engine) -> Iterator[Runner]:
     from evenkeel.service import log, session
 
     clock, written = loaded.config.clock, loaded.config.logging
-    bound = {"mode": engine.identity.clock, "config": loaded.digest[:12]}
-    out = log.open_log(made.home, level=written.level, rotate_mb=written.rotate_mb, keep=written.keep, bound=bound)
+    out = log.open_log(
+        made.home, level=written.level, rotate_mb=written.rotate_mb, keep=written.keep,
+        bound={"mode": engine.identity.clock, "config": loaded.digest[:12]},
+        redact=tuple(credentials(made, loaded).values.values()),
+    )  # fmt: skip
     start, end = clock.start or 0, clock.end or 0
     with session.session(
         made.home, engine.memory(loaded.digest), engine.feed, engine.open_broker, engine.brain, engine.rules, out,
         wall=time.time, finished=lambda memory: slots.finished(memory, start, end, engine.cadence),
         clock=engine.clock, expired=_expired(engine) if clock.kind == "real" else lambda _: False,
+        desk=engine.desk, expected=engine.expected,
     ) as runner:  # fmt: skip
         remembered.remember(made.home, loaded)
         yield runner

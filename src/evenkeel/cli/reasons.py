@@ -53,8 +53,17 @@ SLOTS: Mapping[str, str] = {
 VENUE: Mapping[str, str] = {
     "TRADING_STATE_HALTED": "not sent: trading was halted between plan and send",
     "TRADING_STATE_REDUCING": "not sent: only sales are allowed since the plan",
+    "MADE_WAY": "a resting order was taken back, as a risk slot wanted to reduce its pair",
     "RECON_ADOPTED": "the venue held another quantity than was remembered: the venue's was taken over",
     "EXTERNAL_FLOW": "cash moved without an order of ours: taken as a deposit or withdrawal",
+    "DEADLINE": "the time of an order is over: what is left goes to the next cycle",
+    "SLICES_SPENT": "every slice of an order was sent: what is left goes to the next cycle",
+    "VWAP_WITHOUT_PROFILE": "too little is known of the pair's volume over the day: even slices",
+    "BREAKER_LATENCY": "the venue answers slowly: only reducing",
+    "BREAKER_ERRORS": "too many calls to the venue fail: only reducing",
+    "BREAKER_REJECTS": "the venue refuses too many orders: only reducing",
+    "BREAKER_UNKNOWNS": "answers to several orders in a row were lost: only reducing",
+    "BREAKER_SLIPPAGE": "fills far worse than modelled: the pair's trades rest at limits",
 }
 """What happened between a plan and the venue."""
 

@@ -22,9 +22,11 @@ from evenkeel.config.strategies import OPINIONS, contradiction
 from evenkeel.market.quality import QualitySettings
 from evenkeel.market.synthetic import SyntheticSettings
 from evenkeel.portfolio.allocate import AllocateSettings
+from evenkeel.portfolio.breakers import BreakerSettings
 from evenkeel.portfolio.costs import CostSettings
 from evenkeel.portfolio.orders import OrderSettings
 from evenkeel.portfolio.overlay import OverlaySettings
+from evenkeel.portfolio.schedule import ScheduleSettings
 from evenkeel.signals.blend import OpinionSettings
 from evenkeel.signals.regime import RegimeSettings
 from evenkeel.signals.strategies import Name
@@ -187,6 +189,8 @@ class Config:
     allocate: AllocateSettings = AllocateSettings()
     overlay: OverlaySettings = OverlaySettings()
     orders: OrderSettings = OrderSettings()
+    execution: ScheduleSettings = ScheduleSettings()
+    breakers: BreakerSettings = BreakerSettings()
     costs: CostSettings = CostSettings()
     synthetic: SyntheticSettings = SyntheticSettings()
     training: Training = Training()

@@ -13,10 +13,13 @@ from dataclasses import replace
 
 import numpy as np
 
+from evenkeel.engine.ports import Touch
 from evenkeel.errors import FeedError
 from evenkeel.market import quality
+from evenkeel.portfolio.schedule import volume_profile
 from evenkeel.signals.view import Signals, SignalSettings, compute
-from evenkeel.types import Brain, Panel, Quotes, View
+from evenkeel.types import Array, Brain, Panel, Quotes, View
+from evenkeel.units import DAY_S, HOUR_S
 
 FRESH_S = 10
 """A polled price serves orders for this long."""
@@ -79,6 +82,22 @@ class LiveFeed:
             return None
         column = self._signals.panel.assets.index(asset)
         return (bid + ask) / 2.0, float(np.exp(self._signals.features.column("liq")[-1, column]))
+
+    def touch(self, asset: str) -> Touch | None:
+        """Best bid and ask, at most a few seconds old, and the daily volume; None = no two-sided quote."""
+        if self.price(asset, 0) is None or self._signals is None:
+            return None
+        bid, ask, _ = self._touches[asset]
+        column = self._signals.panel.assets.index(asset)
+        return Touch(bid, ask, float(np.exp(self._signals.features.column("liq")[-1, column])))
+
+    def profile(self, asset: str) -> Array:
+        """How the asset's volume spread over the UTC day in the bars known so far: (24,) shares, NaN = unknown."""
+        panel = self._signals.panel if self._signals is not None else None
+        bins = DAY_S // max(HOUR_S, panel.bar_s) if panel is not None else 24
+        if panel is None or asset not in panel.assets:
+            return np.full(bins, np.nan)
+        return volume_profile(panel.time, panel.volume[:, panel.assets.index(asset)], panel.bar_s, bins)
 
     def _first(self, time: int) -> Signals:
         """Signals for a check before any bar was brought in: from the bars that lie here, whoever is bringing more."""

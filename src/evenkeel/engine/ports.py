@@ -1,4 +1,4 @@
-"""What the engine needs of the world, as two small protocols. Time is an argument."""
+"""What the engine needs of the world, as small protocols. Time is an argument."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Protocol
 
-from evenkeel.types import Fill, Holdings, IntentStatus, Order, View, lean
+from evenkeel.types import Array, Fill, Holdings, IntentStatus, Order, View, lean
 
 
 @lean
@@ -33,6 +33,25 @@ class VenueOrder:
     number: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Touch:
+    """Best bid and ask (USD per unit), and what is traded of the asset, USD a day (NaN = unknown)."""
+
+    bid: float
+    ask: float
+    volume: float
+
+
+class Market(Protocol):
+    """The present as one needs it who sends an order over time."""
+
+    def touch(self, asset: str) -> Touch | None:
+        """Best bid and ask now; None = there is no two-sided quote. Raises nothing."""
+
+    def profile(self, asset: str) -> Array:
+        """How the asset's volume spreads over the UTC day, see `schedule.volume_profile`; NaN = unknown."""
+
+
 class Feed(Protocol):
     """Shows the market."""
 
@@ -56,8 +75,19 @@ class Broker(Protocol):
     def holdings(self, time: int) -> Holdings:
         """The venue's truth now."""
 
-    def send(self, order: Order, time: int, may: Callable[[], bool] = ...) -> VenueOrder:
-        """Place one order, once. `may` is asked last where an order has to wait for its turn; False = VenueError."""
+    def send(
+        self, order: Order, time: int, may: Callable[[], bool] = ..., *, limit: Decimal | None = None
+    ) -> VenueOrder:
+        """Place one order, once: at market, or resting at `limit` (USD per unit).
+
+        `may` is asked last where an order has to wait for its turn; False = VenueError.
+        """
+
+    def cancel(self, asset: str, venue_id: str, time: int, /) -> VenueOrder | None:
+        """Take back an open order by the venue's id; -> what became of it, which may be FILLED; None = unknown there.
+
+        VenueError: it is open and was not cancelled. VenueUnknownError: it has to be asked for.
+        """
 
     def orders(self, assets: frozenset[str], since: int, time: int) -> tuple[VenueOrder, ...]:
         """The account's orders of these assets above a number, or since UTC s where the venue keeps our ids."""

@@ -69,12 +69,12 @@ def act(
             continue
         going = _not_placed(intent, "PLAN_EXPIRED") if expired else _going(intent, now())
         news = [going] if answer is None else [answer, going]
-        memory = commit(lambda m, n=tuple(news): _noted(m, slot, n))  # type: ignore[misc]
+        memory = commit(lambda m, n=tuple(news): noted(m, slot, n))  # type: ignore[misc]
         if expired:
             continue
         may = partial(_may, going, commit, halted, now)
         answer = _send(going, broker, _refusal(going, memory, halted, int(now())), int(now()), may)
-    return commit(lambda m: _noted(m, slot, [answer])) if answer else memory
+    return commit(lambda m: noted(m, slot, [answer])) if answer else memory
 
 
 def act_alone(step: OpenSlot, memory: Memory, broker: Broker, time: int) -> OpenSlot:
@@ -89,8 +89,15 @@ def act_alone(step: OpenSlot, memory: Memory, broker: Broker, time: int) -> Open
 def unanswered(memory: Memory) -> tuple[Slot, ...]:
     """Open slots with a leg whose fate only the venue can tell."""
     return tuple(
-        s.slot for s in memory.open_slots if not steps.answered(s, memory) and any(_is_out(i) for i in s.intents)
+        s.slot
+        for s in memory.open_slots
+        if not steps.answered(s, memory) and any(_is_out(i) and not resting(i) for i in s.intents)
     )
+
+
+def resting(intent: Intent) -> bool:
+    """Whether an order lies in the venue's book at its limit: its deadline is what is waited for, not its fate."""
+    return intent.status is IntentStatus.ACKED and intent.trace is not None and intent.trace.limit is not None
 
 
 def _is_out(intent: Intent) -> bool:
@@ -116,16 +123,19 @@ def _send(intent: Intent, broker: Broker, refusal: str, time: int, may: Callable
     if refusal:
         return _not_placed(intent, refusal)
     attempts = intent.attempts + 1
+    limit = intent.trace.limit if intent.trace is not None else None
     try:
-        found = broker.send(intent.order, time, may)
+        found = (
+            broker.send(intent.order, time, may) if limit is None else broker.send(intent.order, time, may, limit=limit)
+        )
     except VenueError as error:
         return Intent(intent.order, IntentStatus.REJECTED, attempts, str(error), (), intent.trace)
     except VenueUnknownError as error:
         return Intent(intent.order, IntentStatus.UNKNOWN, attempts, str(error), (), intent.trace)
-    return _answered(intent, found, attempts, differs=found.quantity != intent.order.quantity)
+    return answered(intent, found, attempts, differs=found.quantity != intent.order.quantity)
 
 
-def _answered(intent: Intent, found: VenueOrder, attempts: int, *, differs: bool) -> Intent:
+def answered(intent: Intent, found: VenueOrder, attempts: int, *, differs: bool) -> Intent:
     """The intent as the venue shows it; fills stand under our id."""
     order, trace = intent.order, intent.trace
     fills = found.fills if not found.fills or found.fills[0].order_id == order.id else _ours(found.fills, order.id)
@@ -169,9 +179,9 @@ def _look(slot: Slot, memory: Memory, broker: Broker, commit: Commit, now: Clock
         verdicts = _verdicts(out, memory, broker, int(time), proof)
     except (VenueError, VenueUnknownError) as error:
         deaf = [changed(intent, status=IntentStatus.UNKNOWN, note=str(error)) for intent in out]
-        return commit(lambda m: _noted(m, slot, deaf))
+        return commit(lambda m: noted(m, slot, deaf))
     news = [_concluded(intent, verdicts[intent.order.id], int(time)) for intent in out]
-    return commit(lambda m: _noted(m, slot, news))
+    return commit(lambda m: noted(m, slot, news))
 
 
 def _verdicts(
@@ -188,7 +198,7 @@ def _verdicts(
 
 def _sent(intent: Intent) -> Sent:
     trace = _trace(intent)
-    return Sent(intent.order, trace.at, trace.highest, trace.units)
+    return Sent(intent.order, trace.at, trace.highest, trace.units, trace.limit)
 
 
 def _silence(intent: Intent, time: int) -> Silence:
@@ -199,7 +209,7 @@ def _silence(intent: Intent, time: int) -> Silence:
 def _concluded(intent: Intent, said: Verdict, time: int) -> Intent:
     """The intent after a verdict; what was never placed has not left, and may be sent again if it is still wanted."""
     if isinstance(said, Bound):
-        return _answered(intent, said.order, intent.attempts, differs=said.differs)
+        return answered(intent, said.order, intent.attempts, differs=said.differs)
     trace = _trace(intent)
     asked = trace.asked if 0 < trace.asked <= time else time  # a clock that was set back counts anew
     trace = changed(trace, polls=trace.polls + 1, asked=asked)
@@ -211,7 +221,7 @@ def _concluded(intent: Intent, said: Verdict, time: int) -> Intent:
     return changed(intent, status=IntentStatus.PREPARED, note="the venue never had it", trace=trace)
 
 
-def _noted(memory: Memory, slot: Slot, news: Iterable[Intent]) -> Memory:
+def noted(memory: Memory, slot: Slot, news: Iterable[Intent]) -> Memory:
     """Memory with what was learned of some legs; a pair that cannot be understood is quarantined."""
     for intent in news:
         memory = steps.update(memory, slot, intent)

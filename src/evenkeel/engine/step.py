@@ -33,8 +33,11 @@ from evenkeel.types import (
     changed,
     lean,
 )
+from evenkeel.units import plain
 
 Decider = Callable[[View, Book, Brain, Rules, Slot], Plan]
+Scheduler = Callable[[Plan, Memory], Mapping[str, Any]]
+"""What is kept of each order that is sent over time, by order id: JSON values, see `engine.parents`."""
 
 
 @lean
@@ -67,10 +70,12 @@ def prepare(
     decider: Decider = decide,
     *,
     recorded: bool = True,
+    scheduler: Scheduler | None = None,
 ) -> Prepared:
     """Reconcile, decide, and put the plan's intents into Memory; sends nothing. ValueError if the slot had begun.
 
-    recorded  draft the journal's rows; False where nobody keeps a journal (back-tests), for all three steps of a slot
+    recorded   draft the journal's rows; False where nobody keeps a journal (back-tests), for all three steps of a slot
+    scheduler  which orders become intents only as their time comes; None = all are intents now
     """
     marks = spent(memory, slot)
     memory, differences = _reconciled(memory, view, holdings)
@@ -81,6 +86,9 @@ def prepare(
         intents = tuple(replace(intent, trace=_trace(intent.order.asset, holdings)) for intent in intents)
         now = changed(memory, watermarks=marks)  # the journal shows the slot begun
         draft = rows.draft(plan, view, Book(holdings, now), differences)
+        if over_time := scheduler(plan, memory) if scheduler is not None else {}:
+            intents = tuple(intent for intent in intents if intent.order.id not in over_time)
+            draft = {**draft, "cash": plain(holdings.cash), "schedules": over_time}
     step = OpenSlot(slot, plan.as_of, draft, intents)
     memory = accounts.apply_carry(memory, plan.carry, watermarks=marks, open_slots=(*memory.open_slots, step))
     return Prepared(memory, step, plan, differences)
@@ -90,7 +98,7 @@ def _reconciled(memory: Memory, view: View, holdings: Holdings) -> tuple[Memory,
     """Memory that agrees with the venue on every asset that no open slot is trading."""
     if not memory.open_slots and accounts.agree(memory, holdings):
         return memory, ()
-    busy = frozenset(intent.order.asset for step in memory.open_slots for intent in step.intents)
+    busy = frozenset(memory.busy())
     price = dict(zip(view.assets, view.price.tolist(), strict=True))
     return accounts.reconcile(memory, holdings, price, busy)
 
@@ -137,14 +145,31 @@ def close(memory: Memory, step: OpenSlot, *, recorded: bool = True) -> Memory:
     slot = step.slot
     if not answered(step, memory):
         raise ValueError(f"slot {slot.id} cannot be finished: an intent is unresolved")
-    fills = [fill for intent in step.intents for fill in intent.fills]
+    known = step.settled
+    fills = [fill for intent in step.intents for fill in intent.fills if not known or intent.order.id not in known]
     memory = accounts.settle(memory, fills, step.plan["entry_atr"]) if fills else memory
     closed: dict[str, Any] = {"open_slots": tuple([other for other in memory.open_slots if other.slot != slot])}
-    if memory.flatten and not step.intents and not closed["open_slots"]:
+    if memory.flatten and not step.intents and not closed["open_slots"] and "schedules" not in step.plan:
         closed |= {"flatten": False, "trading_state": TradingState.HALTED}
     outcome = SlotOutcome(slot.id, str(slot.kind), slot.time, "done", "", step.as_of, len(step.intents))
     done = ended(memory, outcome, **closed)
     return _recorded(done, outcome, rows.completed(step, done)) if recorded else done
+
+
+def settled(memory: Memory, slot: Slot) -> Memory:
+    """Memory with the orders of an open slot that are over taken into the books, before the slot itself is over."""
+    step = open_slot(memory, slot)
+    news = [i for i in step.intents if i.status.resolved and i.order.id not in step.settled] if step else []
+    if step is None or not news:
+        return memory
+    memory = accounts.settle(memory, [fill for i in news for fill in i.fills], step.plan["entry_atr"])
+    step = replace(step, settled=(*step.settled, *(i.order.id for i in news)))
+    return replaced(memory, step)
+
+
+def replaced(memory: Memory, step: OpenSlot) -> Memory:
+    """Memory with an open slot as it is now."""
+    return changed(memory, open_slots=tuple(step if other.slot == step.slot else other for other in memory.open_slots))
 
 
 def end(memory: Memory, slot: Slot, outcome: str, reason: str, as_of: int = 0, *, recorded: bool = True) -> Memory:

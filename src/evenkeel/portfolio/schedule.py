@@ -64,7 +64,7 @@ class Schedule:
     """
 
     parent: Order
-    style: Style
+    style: str
     slices: tuple[Slice, ...]
     end: int
     pair: Pair

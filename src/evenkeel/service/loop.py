@@ -75,6 +75,7 @@ class Service:
         self._fault: EvenkeelError | None = None
         self._began = int(now()) - 1
         self._busy_until = 0
+        self._patient_until = 0.0
         self._flattening = _Patience(cadence.risk)
         self._lanes = {name: threading.Lock() for name in LANES}
         self._at_work = threading.Condition()
@@ -102,6 +103,7 @@ class Service:
             scheduler.add_job(self._lane, self._trigger(every, delay), args=[name], id=name)
         scheduler.add_job(self._guarded, IntervalTrigger(seconds=1), args=[self._commands], id="commands")
         scheduler.add_job(self._ask, IntervalTrigger(seconds=ASK_S), id="answers")
+        scheduler.add_job(self._go_on, IntervalTrigger(seconds=1), id="children")
         if training is not None:
             scheduler.add_job(self._guarded, self._trigger(training[0], 0), args=[training[1]], id="training")
         scheduler.start()
@@ -171,6 +173,19 @@ class Service:
                     self._guarded(self._resume, kinds)
                 finally:
                     self._lanes[name].release()
+
+    def _go_on(self) -> None:
+        """Do what is due for orders that are sent over time; what could not be done is tried again after a while."""
+        if self._now() < self._patient_until or not self._due() or not self._lanes["trading"].acquire(blocking=False):
+            return
+        try:
+            self._guarded(self._resume, LANES["trading"])
+        finally:
+            self._lanes["trading"].release()
+        self._patient_until = self._now() + ASK_S if self._due() else 0.0
+
+    def _due(self) -> bool:
+        return any(self._runner.due(step.slot) for step in self._runner.store.memory.open_slots)
 
     def _lane(self, name: str, first: Callable[[], None] | None = None) -> None:
         """Bring every slot that is due in this lane to its end, unless somebody is at it; then that one sees to it."""

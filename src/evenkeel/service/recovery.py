@@ -27,7 +27,7 @@ FELL_BACK = "state.json was damaged: an older generation was taken"
 LOST = "state_lost"
 
 _MARK = re.compile(re.escape(FELL_BACK) + r" \| (\w+) \| (.*)", re.DOTALL)
-_OURS = re.compile(r"^(ris|reb|sco)([0-9a-f]+)-[^-]+-(\d+)$")
+_OURS = re.compile(r"^(ris|reb|sco)([0-9a-f]+)-[^-]+-(\d+)(?:\.\d+)?$")
 _KINDS = {kind.value[:3]: kind for kind in SlotKind}
 
 Row = Mapping[str, Any]
@@ -105,7 +105,7 @@ def bound(memory: Memory, slot: Slot, fills: Sequence[Fill]) -> Memory:
 
 def restored(memory: Memory, holdings: Holdings) -> tuple[Memory, tuple[Difference, ...]]:
     """The venue's quantities adopted, and the trading state as it was before."""
-    busy = frozenset(intent.order.asset for open_ in memory.open_slots for intent in open_.intents)
+    busy = frozenset(memory.busy())
     if memory.cash is None and memory.positions:
         memory = replace(memory, cash=holdings.cash)  # its first look was lost: what it paid is known, what it had not
     memory, differences = book.reconcile(memory, holdings, {}, busy)
@@ -120,7 +120,10 @@ def _past(memory: Memory, row: Row, fills: Sequence[Fill]) -> Memory:
     kind, time = SlotKind(row["kind"]), int(row["time"])
     as_of, orders = int(row["as_of"] or 0), int(row["orders"] or 0)
     opened = next((s for s in memory.open_slots if s.slot == Slot(kind, time)), None)
-    memory = _settled(memory, fills, opened.plan["entry_atr"] if opened else {})
+    if opened:
+        memory = _settled(memory, [f for f in fills if f.order_id not in opened.settled], opened.plan["entry_atr"])
+    else:
+        memory = _settled(memory, fills, {})
     outcome = SlotOutcome(row["slot"], kind.value, time, row["outcome"], row["reason"] or "", as_of, orders)
     memory = ended(memory, outcome)
     done = row["outcome"] == "done"

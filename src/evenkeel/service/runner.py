@@ -16,7 +16,8 @@ from typing import Any
 from structlog.stdlib import BoundLogger
 
 from evenkeel.decide import Rules, decide
-from evenkeel.engine import protocol, step
+from evenkeel.engine import execution, parents, protocol, step
+from evenkeel.engine.parents import Desk
 from evenkeel.engine.ports import Broker, Feed
 from evenkeel.engine.slots import TRADING
 from evenkeel.engine.step import Decider, Prepared
@@ -24,6 +25,7 @@ from evenkeel.errors import EvenkeelError, FeedError, StateError, StoppedError, 
 from evenkeel.journal import Journal, recent
 from evenkeel.portfolio.book import Difference
 from evenkeel.service import control, people, recovery
+from evenkeel.service.watch import Watched
 from evenkeel.store import Store, beat, commands, halted
 from evenkeel.types import Brain, Holdings, Intent, Memory, Plan, Slot, TradingState, View
 from evenkeel.units import HOUR_S, plain
@@ -42,6 +44,8 @@ class Runner:
     wall     the computer's clock, used for heartbeat and logs only
     expired  whether what an interrupted slot planned is too old to be sent
     clock    the present moment, UTC s, while a slot of this time is at work: under a virtual clock the slot's own
+    desk     how orders of trading slots are sent over time; None = all at once, at market
+    watch    the broker where it is watched by circuit breakers
     """
 
     home: Path
@@ -56,6 +60,8 @@ class Runner:
     decider: Decider = decide
     expired: Callable[[Slot], bool] = lambda _: False
     clock: Callable[[int], float] = float
+    desk: Desk | None = None
+    watch: Watched | None = None
     scored: dict[str, Any] = field(default_factory=dict)
     _pen: threading.Lock = field(default_factory=threading.Lock)
 
@@ -107,11 +113,28 @@ class Runner:
     def resume(self, slot: Slot) -> None:
         """Carry on with a slot whose intents are durable: the venue is asked before anything is sent."""
         self._beat(slot, "resume")
+        found = step.open_slot(self.store.memory, slot)
+        late = self.expired(slot) and (found is None or parents.at_an_end(found, int(self.clock(slot.time))))
         memory = protocol.act(
             slot, self.store.memory, self.broker, self.store.commit, self._halted, lambda: self.clock(slot.time),
-            resumed=True, expired=self.expired(slot),
+            resumed=True, expired=late,
         )  # fmt: skip
-        self._finish(slot, memory, None)
+        self._finish(slot, self._advanced(slot, memory), None)
+
+    def due(self, slot: Slot) -> bool:
+        """Whether an open slot that sends over time has something to do now."""
+        found = step.open_slot(self.store.memory, slot)
+        if self.desk is None or found is None or "schedules" not in found.plan:
+            return False
+        return parents.due(found, self.store.memory, int(self.clock(slot.time)), halted=self._halted())
+
+    def _advanced(self, slot: Slot, memory: Memory) -> Memory:
+        """Memory after what is due of orders that are sent over time."""
+        found = step.open_slot(memory, slot)
+        if self.desk is None or found is None or "schedules" not in found.plan:
+            return memory
+        now = lambda: self.clock(slot.time)  # noqa: E731 - as the others take it
+        return execution.advance(slot, memory, self.broker, self.store.commit, self._halted, now, self.desk)
 
     def run(self, slot: Slot) -> None:
         """Bring one slot to its end; one that has begun before is left alone.
@@ -123,6 +146,7 @@ class Runner:
             return
         try:
             self._run(slot)
+            self._judge()
         except (StateError, StoppedError):
             raise
         except Exception as error:
@@ -183,6 +207,8 @@ class Runner:
                 self.log.error("account_unreadable", slot=slot.id, error=str(error))  # noqa: TRY400 - no bug, no trace
                 self.skip(slot, "failed", "account_unreadable", view.as_of)
                 return
+            if self._made_way(slot, view, holdings):
+                continue
             prepared = self._prepare(slot, view, holdings, settled)
         self._tell(prepared)
         if prepared.plan.orders:
@@ -190,7 +216,22 @@ class Runner:
             memory = protocol.act(
                 slot, self.store.memory, self.broker, self.store.commit, self._halted, lambda: self.clock(slot.time)
             )
-            self._finish(slot, memory, prepared.plan)
+            self._finish(slot, self._advanced(slot, memory), prepared.plan)
+
+    def _made_way(self, slot: Slot, view: View, holdings: Holdings) -> bool:
+        """Whether resting orders were taken back because this risk slot wants to reduce their pairs."""
+        memory = self.store.memory
+        out = [i.order.asset for s in memory.open_slots for i in s.intents if protocol.resting(i)]
+        if slot.kind in TRADING or not out:
+            return False
+        plan = step.prepare(memory, slot, view, holdings, self.brain, self.rules, self.decider).plan
+        blocked = {d.asset for d in plan.dropped if d.code == "PAIR_BUSY" and d.weight < d.held}.intersection(out)
+        if not blocked:
+            return False
+        self.log.warning("resting_withdrawn", slot=slot.id, assets=sorted(blocked))
+        now = lambda: self.clock(slot.time)  # noqa: E731 - as the others take it
+        after = execution.withdraw(frozenset(blocked), memory, self.broker, self.store.commit, now)
+        return not any(protocol.resting(i) for s in after.open_slots for i in s.intents if i.order.asset in blocked)
 
     def _prepare(self, slot: Slot, view: View, holdings: Holdings, settled: Decimal) -> Prepared | None:
         """Decide inside the critical section, on the newest Memory; a step that sends nothing ends in the same commit.
@@ -203,7 +244,11 @@ class Runner:
         def change(memory: Memory) -> Memory:
             if memory.turnover != settled:
                 raise _MovedError
-            box.append(step.prepare(memory, slot, view, holdings, self.brain, self.rules, self.decider))
+            box.append(
+                step.prepare(
+                    memory, slot, view, holdings, self.brain, self.rules, self.decider, scheduler=self._scheduler(slot)
+                )
+            )
             return box[-1].memory if box[-1].plan.orders else step.finish(box[-1].memory, slot)
 
         try:
@@ -216,14 +261,43 @@ class Runner:
 
     def _finish(self, slot: Slot, memory: Memory, plan: Plan | None) -> None:
         """Settle and record, unless an order is still unresolved: then the slot stays open and is resumed later."""
-        current = step.open_slot(memory, slot)
+        current, now = step.open_slot(memory, slot), int(self.clock(slot.time))
+        if self.watch is not None and current is not None:
+            self.watch.saw(current.intents)
+            self._judge()
         if current is None or not step.answered(current, memory):
-            self.log.warning("slot_left_open", slot=slot.id)
+            resting = current is not None and all(i.status.resolved or protocol.resting(i) for i in current.intents)
+            told = self.log.debug if resting else self.log.warning
+            told("slot_left_open", slot=slot.id)
+            return
+        if self.desk is not None and not parents.over(current, memory, now, halted=self._halted()):
+            self.log.debug("slot_goes_on", slot=slot.id)
             return
         self._beat(slot, "finish")
         for intent in current.intents:
             self._tell_order(slot, intent)
-        self._record(lambda m: step.finish(m, slot), plan)
+        self._record(lambda m: step.finish(parents.recorded(m, slot, now, halted=self._halted()), slot), plan)
+
+    def _scheduler(self, slot: Slot) -> step.Scheduler | None:
+        desk = self.desk
+        return None if desk is None else lambda plan, m: parents.planned(plan, m, desk, int(self.clock(slot.time)))
+
+    def _judge(self) -> None:
+        """Let the circuit breakers speak; a change is durable, journaled and said."""
+        watch = self.watch
+        if watch is None:
+            return
+        with self._pen:
+            before = self.store.memory
+            after = watch.judged(before)
+            if after is before:
+                return
+            memory = self.store.commit(watch.judged)
+            self._write(memory)
+        self.log.warning(
+            "breakers", open=sorted(memory.trips), limit_only=sorted(memory.limit_only),
+            state=memory.trading_state.value, reason=memory.state_reason,
+        )  # fmt: skip
 
     def _record(self, change: Callable[[Memory], Memory], plan: Plan | None) -> None:
         """Commit the end of a slot and write its journal row, one at a time, so that the outbox is never overtaken."""
@@ -239,7 +313,8 @@ class Runner:
     def _view(self, plan: Plan, memory: Memory) -> Mapping[str, Any]:
         if plan.slot.kind in TRADING:
             self.scored = people.scores(plan)
-        return people.portfolio(plan, memory, self.rules.overlay, self.scored)
+        shown = people.portfolio(plan, memory, self.rules.overlay, self.scored)
+        return shown if self.watch is None else {**shown, "breakers": self.watch.readings()}
 
     def _tell(self, prepared: Prepared) -> None:
         """One line a slot: what was seen and decided."""

@@ -131,8 +131,9 @@ class Roostoo:
                 self._rules = {}
             raise
 
-    def cancel(self, asset: str, number: int, time: int) -> VenueOrder | None:  # noqa: ARG002
+    def cancel(self, asset: str, venue_id: int | str, time: int) -> VenueOrder | None:  # noqa: ARG002
         """Take back one order; -> what became of it, which may be that it filled; None = the venue knows none."""
+        number = int(venue_id)
         if number <= 0:
             raise VenueError(f"{asset}: {number} is no order number, nothing was canceled")
         self._wire.ask(CANCEL_ORDER, _nothing, {"order_id": str(number)}, priority=Priority.EXIT)

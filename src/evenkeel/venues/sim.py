@@ -2,13 +2,15 @@
 
 Durable, one transaction per order, idempotent by our order id, asked like any venue. A market order fills in full at
 the tape's next price, half a spread and square-root impact worse, taker fee in USD; an order sent by a stop never fills
-better than its level. Amounts follow the venue's arithmetic: prices rounded against us, fees up, to 1e-8 USD.
+better than its level. Amounts follow the venue's arithmetic: prices rounded against us, fees up, to 1e-8 USD. A limit
+order rests until it is cancelled or the program ends and is never filled: maker fills are never assumed.
 """
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from pathlib import Path
 from typing import Protocol
@@ -72,6 +74,7 @@ class PaperVenue:
         self._costs = costs
         self._exact = exact
         self._fee = Decimal(repr(costs.taker * BPS))
+        self._resting: dict[str, VenueOrder] = {}
         self._one_at_a_time = threading.RLock()
 
     def close(self) -> None:
@@ -84,16 +87,27 @@ class PaperVenue:
             return Holdings(time, self.vault.cash(), self.vault.units())
 
     def orders(self, assets: frozenset[str], since: int, time: int) -> tuple[VenueOrder, ...]:  # noqa: ARG002 - a port's
-        """Every order that was filled here in these assets."""
+        """Every order that was filled here in these assets, and those that rest or did."""
         with self._one_at_a_time:
-            return tuple(_shown(fill) for fill in self.vault.fills(0) if fill.asset in assets)
+            rested = tuple(order for order in self._resting.values() if order.asset in assets)
+            return rested + tuple(_shown(fill) for fill in self.vault.fills(0) if fill.asset in assets)
 
-    def send(self, order: Order, time: int, may: Callable[[], bool] = _at_once) -> VenueOrder:  # noqa: ARG002
+    def send(
+        self,
+        order: Order,
+        time: int,
+        may: Callable[[], bool] = _at_once,  # noqa: ARG002
+        *,
+        limit: Decimal | None = None,
+    ) -> VenueOrder:
         """Fill a market order in one transaction. The same id again gives the same answer and moves nothing.
 
+        limit  the order rests at this price, USD per unit, and moves nothing
         Raises VenueError: unknown pair, no market, precision, minimum notional, insufficient balance.
         """
         with self._one_at_a_time:
+            if limit is not None:
+                return self._rest(order, limit, time)
             fill = self.vault.find(order.id)
             if fill is None:
                 fill = self._book(order, self._fill(order, time))
@@ -101,10 +115,23 @@ class PaperVenue:
                 raise VenueError(f"{order.asset}: order id {order.id} was used before for another order")
         return _shown(fill)
 
+    def cancel(self, asset: str, venue_id: str, time: int, /) -> VenueOrder | None:  # noqa: ARG002
+        """End a resting order; -> what became of it, None for one that is not known here."""
+        with self._one_at_a_time:
+            fill = self.vault.find(venue_id)
+            if fill is None and venue_id in self._resting:
+                self._resting[venue_id] = replace(self._resting[venue_id], status=IntentStatus.CANCELED)
+            return self._resting.get(venue_id) if fill is None else _shown(fill)
+
     def fills(self, since: int) -> tuple[Fill, ...]:
         """Everything filled after `since`, in the order of filling."""
         with self._one_at_a_time:
             return self.vault.fills(since)
+
+    def _rest(self, order: Order, limit: Decimal, time: int) -> VenueOrder:
+        status = IntentStatus.ACKED
+        made = VenueOrder(order.id, order.id, order.asset, order.quantity, limit, status, time * 1000)
+        return self._resting.setdefault(order.id, made)
 
     def _fill(self, order: Order, time: int) -> Fill:
         pair = self._pairs.get(order.asset)

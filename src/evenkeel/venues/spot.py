@@ -136,17 +136,18 @@ class Spot:
             return None
         return self._with_fills([row], one)[0]
 
-    def cancel(self, asset: str, number: int | str, time: int) -> VenueOrder | None:
+    def cancel(self, asset: str, venue_id: int | str, time: int) -> VenueOrder | None:
         """End one open order, by one request; -> what became of it, which may be that it filled; None = unknown there.
 
         Raises VenueUnknownError where the request's answer is lost: the order has to be asked for.
         """
         one = self._listing(asset)
+        number = str(venue_id).removeprefix(f"{one.id}-")
         try:
             if self.id == "coinbase":
-                self._wire.once("cancel_orders", [str(number)], one.symbol)
+                self._wire.once("cancel_orders", [number], one.symbol)
             else:
-                self._wire.once("cancel_order", str(number), one.symbol)
+                self._wire.once("cancel_order", number, one.symbol)
         except VenueError as refused:
             ended = self.order(asset, number, time)
             if ended is not None and not ended.status.resolved:

@@ -13,11 +13,13 @@ import numpy as np
 from evenkeel.config import Config, Secrets
 from evenkeel.decide import Rules
 from evenkeel.engine.live import LiveFeed
+from evenkeel.engine.parents import Desk
 from evenkeel.engine.ports import Broker, Feed
 from evenkeel.engine.replay import Replay
 from evenkeel.engine.slots import Cadence
 from evenkeel.errors import ConfigError, NotReadyError
 from evenkeel.market import synthetic
+from evenkeel.service.watch import Expectation
 from evenkeel.signals.view import Signals, compute
 from evenkeel.types import Brain, Identity, Memory, Pair, Panel
 from evenkeel.units import DAY_S, iso
@@ -42,7 +44,8 @@ class Engine:
     """What runs slots: feed and broker, rules and brain, and whose state it keeps.
 
     The broker is opened last, once it is known that the state belongs to it. `clock` is the present moment, UTC s,
-    while a slot of a time is at work: that time itself where the clock is virtual.
+    while a slot of a time is at work: that time itself where the clock is virtual. `desk` and `expected` are of the
+    present only: past bars say nothing of resting orders and of a venue's answers, so a replay sends market orders.
     """
 
     identity: Identity
@@ -54,6 +57,8 @@ class Engine:
     cadence: Cadence
     missing: tuple[str, ...]
     clock: Callable[[int], float] = float
+    desk: Desk | None = None
+    expected: Expectation | None = None
 
     def memory(self, config_digest: str) -> Memory:
         """The memory of a new run."""
@@ -126,7 +131,7 @@ def build_live(config: Config, home: Path, stop: threading.Event, held: Secrets 
         brain=brain,
         settings=signal_settings(config),
     )
-    vault = home / "state" / "paper.db"
+    vault, by_asset = home / "state" / "paper.db", {pair.asset: pair for pair in pairs}
     return Engine(
         identity=identity(config, held),
         origin=origin_at(config, int(time.time())),
@@ -137,6 +142,8 @@ def build_live(config: Config, home: Path, stop: threading.Event, held: Secrets 
         cadence=cadence(config),
         missing=tuple(p.asset for p in universe(config, home) if p.asset not in symbols),
         clock=lambda _: time.time(),
+        desk=Desk(config.execution, by_asset, config.costs, feed),
+        expected=Expectation(config.breakers, config.costs, by_asset, feed, time.time, time.monotonic),
     )
 
 
