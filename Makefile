@@ -1,6 +1,7 @@
 # Everything that a developer types. `make` alone prints this list.
 
 PYTHON ?= python3
+PROFILE ?= short
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-input
@@ -8,7 +9,7 @@ BASE := $(VENV)/.base-installed
 DEV := $(VENV)/.dev-installed
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check lint bench peers config size clean
+.PHONY: help run test check lint faults planted bench peers config size clean
 
 help:  ## print this list
 	@grep -hE '^[a-z]+:.*  ## ' $(MAKEFILE_LIST) | awk -F ':.*  ## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -26,6 +27,12 @@ lint: $(DEV)  ## style, types and floors without the tests
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy --strict src
 	@$(BIN)/lint-imports --no-logo
+
+faults: $(DEV)  ## simulated lives with crashes, lost answers and bad disks, by seed: PROFILE=short (1 minute) or full
+	@$(BIN)/python tests/faults/run.py --profile $(PROFILE)
+
+planted: $(DEV)  ## plant known bugs one by one and print which test kills each (some minutes)
+	@$(BIN)/python tests/faults/planted.py
 
 bench: $(DEV) peers  ## run evenkeel beside its peers and print the ratios (half an hour)
 	@$(BIN)/python benchmarks/run.py

@@ -1,0 +1,142 @@
+"""Is a history lawful? The offline judge of simulated lives: what is wrong, in sentences; none = nothing.
+
+It knows neither the protocol nor the store: only what left the computer, what the venue then had, what was durable and
+how it ended. `tests/faults/test_checker.py` shows that each law, broken on purpose, is told.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from decimal import Decimal
+
+from faults.history import Committed, Ending, Flow, History, Leg, Socket, Trade
+
+RESOLVED = frozenset({"FILLED", "REJECTED", "NOT_PLACED", "CANCELED"})
+CENT = Decimal("0.02")
+"""A venue shows cash cut to cents, and so are our sums: together less than two."""
+
+
+def broken(history: History) -> list[str]:
+    """Every law that the history breaks, one sentence each."""
+    laws = (_sent_when_allowed, _one_leg_a_pair, _exactly_once, _bound, _conserved, _booked, _ended)
+    return [sentence for law in laws for sentence in law(history)]
+
+
+def _sent_when_allowed(history: History) -> Iterator[str]:
+    """Durable as SENT before the socket; nothing while HALTED; nothing bought while REDUCING."""
+    state = "ACTIVE"
+    for event in history.events:
+        if isinstance(event, Committed):
+            state = event.trading_state
+        elif isinstance(event, Socket):
+            if not event.durable:
+                yield f"{event.id} left before SENT was durable"
+            if event.marker or state == "HALTED":
+                yield f"{event.id} left while halted"
+            if state == "REDUCING" and event.quantity > 0:
+                yield f"{event.id} bought while reducing"
+
+
+def _one_leg_a_pair(history: History) -> Iterator[str]:
+    """At most one unresolved leg per pair at any commit."""
+    for event in history.events:
+        if isinstance(event, Committed):
+            pairs = Counter(leg.asset for leg in event.legs.values() if leg.status not in RESOLVED)
+            yield from (f"{asset} has {n} unresolved legs" for asset, n in pairs.items() if n > 1)
+
+
+def _exactly_once(history: History) -> Iterator[str]:
+    """The venue has no two orders of one intent, and none of an intent that never left."""
+    left = {event.id for event in history.events if isinstance(event, Socket)}
+    placed = Counter(trade.tag for trade in history.ending.trades if trade.tag)
+    for tag, count in placed.items():
+        if count > 1:
+            yield f"{tag} was placed {count} times"
+        if tag not in left:
+            yield f"{tag} was placed but never left"
+
+
+def _bound(history: History) -> Iterator[str]:
+    """Every order of ours is bound to its own intent, or its pair was given to a person; nobody else's ever is."""
+    bindings, notes = _bindings(history)
+    owner = {trade.number: trade for trade in history.ending.trades}
+    for number, ids in bindings.items():
+        if len(ids) > 1:
+            yield f"order {number} is bound to {', '.join(sorted(ids))}"
+        for id_ in ids:
+            if owner[number].tag != id_ and not _twin(owner[number], id_, history):
+                yield f"order {number} of {owner[number].tag or 'a person'} is bound to {id_}"
+    for trade in history.ending.trades:
+        if trade.tag and not bindings.get(trade.number) and not _given_up(notes.get(trade.tag)):
+            yield f"order {trade.number} of {trade.tag} is lost"
+    yield from (f"{id_} was not understood after two reconciliations" for id_ in history.unbound_after_two)
+
+
+def _bindings(history: History) -> tuple[dict[str, set[str]], dict[str, tuple[Leg, bool]]]:
+    """Who was ever bound to which order; the last that was known of each leg, and whether its pair was given up."""
+    bindings: dict[str, set[str]] = defaultdict(set)
+    last: dict[str, tuple[Leg, bool]] = {}
+    for event in history.events:
+        if isinstance(event, Committed):
+            for id_, leg in event.legs.items():
+                last[id_] = leg, leg.asset in event.quarantined
+                if leg.venue:
+                    bindings[leg.venue].add(id_)
+    return bindings, last
+
+
+def _twin(trade: Trade, id_: str, history: History) -> bool:
+    """A person's order that nobody could tell from ours, which the venue never had: what was wanted happened once."""
+    asked = {e.id: (e.asset, e.quantity) for e in history.events if isinstance(e, Socket)}
+    ours = any(other.tag == id_ for other in history.ending.trades)
+    return not trade.tag and not ours and asked.get(id_) == (trade.asset, trade.quantity)
+
+
+def _given_up(known: tuple[Leg, bool] | None) -> bool:
+    """Unknown to the end, and a person was told of its pair."""
+    return known is not None and known[0].status == "UNKNOWN" and known[1]
+
+
+def _conserved(history: History) -> Iterator[str]:
+    """The venue's wealth is the opening, what came from outside, and its trades; memory says the same, to a cent."""
+    end = history.ending
+    wealth: dict[str, Decimal] = defaultdict(Decimal, {"USD": end.opening})
+    wealth["USD"] += sum((event.cash for event in history.events if isinstance(event, Flow)), Decimal(0))
+    for trade in end.trades:
+        wealth["USD"] += trade.cash
+        wealth[trade.asset] += trade.units
+    for coin in sorted({*wealth, *end.venue, *end.remembered}):
+        true, has, knows = (book.get(coin, Decimal(0)) for book in (wealth, end.venue, end.remembered))
+        if true != has:
+            yield f"the venue has {has} {coin}, its trades make {true}"
+        if abs(has - knows) > (CENT if coin == "USD" else 0):
+            yield f"memory knows {knows} {coin}, the venue has {has}"
+    if end.venue.get("USD", Decimal(0)) < 0:
+        yield "cash is negative"
+
+
+def _booked(history: History) -> Iterator[str]:
+    """The journal's fills are the venue's: never more than was placed, and all of it unless a person has to look."""
+    bindings, notes = _bindings(history)
+    moved: dict[str, Decimal] = defaultdict(Decimal)
+    for trade in history.ending.trades:
+        twins = [id_ for id_ in bindings.get(trade.number, ()) if _twin(trade, id_, history)]
+        moved[twins[0] if twins else trade.tag] += trade.units
+    for id_ in sorted({*history.ending.fills, *moved} - {""}):
+        booked, true = history.ending.fills.get(id_, Decimal(0)), moved.get(id_, Decimal(0))
+        if booked != true and not (booked == 0 and _given_up(notes.get(id_))):
+            yield f"{id_} is booked with {booked}, the venue moved {true}"
+
+
+def _ended(history: History) -> Iterator[str]:
+    """Each slot ended once, no leg is open for ever, the audit chain is whole."""
+    end: Ending = history.ending
+    yield from (f"{slot} ended twice" for slot in end.seconds)
+    yield from (f"{slot} never ended" for slot in end.missing)
+    yield from (f"{id_} is still open" for id_ in end.open)
+    if not end.chain:
+        yield "the audit chain is broken"
+
+
+__all__ = ["RESOLVED", "Trade", "broken"]

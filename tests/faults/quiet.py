@@ -1,0 +1,17 @@
+"""A logger that says nothing."""
+
+from __future__ import annotations
+
+import logging
+
+import structlog
+from structlog.stdlib import BoundLogger
+
+
+def quiet() -> BoundLogger:
+    """Takes everything and costs little."""
+    logger = logging.getLogger("evenkeel.test.simulated")
+    logger.addHandler(logging.NullHandler())
+    logger.propagate, logger.disabled = False, True
+    wrapped: BoundLogger = structlog.wrap_logger(logger, wrapper_class=BoundLogger)
+    return wrapped

@@ -1,0 +1,131 @@
+"""The judge of simulated lives finds every law that is broken on purpose, and nothing else."""
+
+from dataclasses import replace
+from decimal import Decimal
+
+import pytest
+
+from faults.checker import broken
+from faults.history import Committed, Ending, Flow, History, Leg, Socket, Trade
+
+BUY, SALE = Decimal(2), Decimal(-1)
+
+
+def legs(**known):
+    return Committed(known, "ACTIVE", ())
+
+
+def trade(number="11", tag="a", asset="BTC", units=BUY, cash=Decimal(-200)):
+    return Trade(number, tag, asset, units, units, cash)
+
+
+def lawful():
+    """Two orders, one answer lost and found, a deposit."""
+    events = [
+        legs(a=Leg("BTC", "PREPARED"), b=Leg("ETH", "PREPARED")),
+        legs(a=Leg("BTC", "SENT"), b=Leg("ETH", "PREPARED")),
+        Socket("a", "BTC", BUY, durable=True, marker=False),
+        legs(a=Leg("BTC", "UNKNOWN"), b=Leg("ETH", "SENT")),
+        Socket("b", "ETH", SALE, durable=True, marker=False),
+        legs(a=Leg("BTC", "UNKNOWN"), b=Leg("ETH", "FILLED", "12")),
+        legs(a=Leg("BTC", "FILLED", "11"), b=Leg("ETH", "FILLED", "12")),
+        legs(),
+        Flow(Decimal(50)),
+    ]
+    end = Ending(
+        opening=Decimal(1_000),
+        remembered={"USD": Decimal(900), "BTC": BUY, "ETH": SALE},
+        venue={"USD": Decimal(900), "BTC": BUY, "ETH": SALE},
+        trades=(trade(), trade("12", "b", "ETH", SALE, Decimal(50))),
+        fills={"a": BUY, "b": SALE},
+    )
+    return History(events, end)
+
+
+def ending(**changes):
+    made = lawful()
+    made.ending = replace(made.ending, **changes)
+    return made
+
+
+def events(at, event):
+    made = lawful()
+    made.events[at] = event
+    return made
+
+
+def with_trade(*more, **moved):
+    """One more order at the venue, with everybody's books in order."""
+    end, wealth = lawful().ending, dict(lawful().ending.venue)
+    for one in more:
+        wealth[one.asset] = wealth.get(one.asset, Decimal(0)) + one.units
+        wealth["USD"] += one.cash
+    return ending(trades=(*end.trades, *more), venue=wealth, remembered=wealth, **moved)
+
+
+def given_up():
+    """The first answer was never found; its pair waits for a person."""
+    made = lawful()
+    lost = Leg("BTC", "UNKNOWN", note="AMBIGUOUS: UNITS_CHANGED")
+    made.events[6] = Committed({"a": lost, "b": Leg("ETH", "FILLED", "12")}, "ACTIVE", ("BTC",))
+    made.ending = replace(made.ending, fills={"b": SALE})
+    return made
+
+
+def twin():
+    """A person placed the very order that was lost on its way."""
+    made = lawful()
+    made.ending = replace(made.ending, trades=(trade(tag=""), made.ending.trades[1]))
+    return made
+
+
+@pytest.mark.parametrize("history", [lawful(), given_up(), twin()], ids=["all well", "given up", "a person's twin"])
+def test_nothing_is_said_of_a_lawful_history(history):
+    assert broken(history) == []
+
+
+PLANTED = {
+    "sent before it was durable": (events(2, Socket("a", "BTC", BUY, False, False)), "a left before SENT was durable"),
+    "sent under the marker": (events(2, Socket("a", "BTC", BUY, True, True)), "a left while halted"),
+    "sent while halted": (events(1, Committed({}, "HALTED", ())), "a left while halted"),
+    "bought while reducing": (events(1, Committed({}, "REDUCING", ())), "a bought while reducing"),
+    "two legs of a pair": (
+        events(1, legs(a=Leg("BTC", "SENT"), b=Leg("BTC", "PREPARED"))), "BTC has 2 unresolved legs",
+    ),
+    "placed twice": (with_trade(trade("13")), "a was placed 2 times"),
+    "from nowhere": (with_trade(trade("13", "c")), "c was placed but never left"),
+    "never bound": (events(6, legs(b=Leg("ETH", "FILLED", "12"))), "order 11 of a is lost"),
+    "called not placed": (events(6, legs(a=Leg("BTC", "NOT_PLACED"))), "order 11 of a is lost"),
+    "bound twice": (
+        events(6, legs(a=Leg("BTC", "FILLED", "11"), b=Leg("ETH", "FILLED", "11"))), "order 11 is bound to a, b",
+    ),
+    "a person's order taken": (
+        with_trade(trade("13", "", "BTC", Decimal(7))), "order 13 of a person is bound to a",
+    ),
+    "a coin from nowhere": (ending(venue=lawful().ending.venue | {"SOL": Decimal(1)}), "the venue has 1 SOL"),
+    "cash forgotten": (ending(remembered=lawful().ending.remembered | {"USD": Decimal(899)}), "memory knows 899 USD"),
+    "units forgotten": (ending(remembered={"USD": Decimal(900), "ETH": SALE}), "memory knows 0 BTC"),
+    "cash below zero": (ending(opening=Decimal(0), venue={"USD": Decimal(-100)}), "cash is negative"),
+    "a fill booked twice": (ending(fills={"a": 2 * BUY, "b": SALE}), "a is booked with 4"),
+    "a canceled row booked": (ending(fills={"a": BUY, "b": SALE, "c": BUY}), "c is booked with 2"),
+    "a fill not booked": (ending(fills={"a": BUY}), "b is booked with 0"),
+    "a slot twice": (ending(seconds=("risk@x",)), "risk@x ended twice"),
+    "a slot swallowed": (ending(missing=("risk@x",)), "risk@x never ended"),
+    "open for ever": (ending(open=("a",)), "a is still open"),
+    "an edited audit row": (ending(chain=False), "the audit chain is broken"),
+}  # fmt: skip
+PLANTED["a person's order taken"][0].events[6] = legs(a=Leg("BTC", "FILLED", "13"), b=Leg("ETH", "FILLED", "12"))
+
+
+@pytest.mark.parametrize("name", PLANTED)
+def test_every_planted_fault_is_told(name):
+    history, sentence = PLANTED[name]
+
+    assert [said for said in broken(history) if said.startswith(sentence)]
+
+
+def test_what_two_looks_did_not_explain_is_told():
+    history = lawful()
+    history.unbound_after_two = ("a",)
+
+    assert broken(history) == ["a was not understood after two reconciliations"]
