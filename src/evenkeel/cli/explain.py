@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from evenkeel.cli.output import AsJson, ConfigFile, Context, Overrides, emit
+from evenkeel.cli.output import AsJson, ConfigFile, Context, Overrides, emit, say
 
 At = Annotated[
     str | None, typer.Option("--at", help="The trading slot decided at or before this UTC time, decided again.")
@@ -47,13 +47,18 @@ def why(
     as_json: AsJson = False,
 ) -> None:
     """Show how an asset comes to its weight: features, regime, opinions, score, rank, rules, order. Changes nothing."""
-    from evenkeel.cli import planning, walk
+    from evenkeel.cli import executed, planning, walk
 
     made: Context = context.obj
     loaded = planning.resolved(made, config, overrides or [])
     walk.known(made.home, loaded, asset)
     document = walk.why_of(planning.look(made.home, loaded, at), asset)
+    document |= {"execution": executed.last(made.home, document["asset"])}
     if as_json:
         emit(document)
-    else:
-        walk.show(document)
+        return
+    walk.show(document)
+    if document["execution"]:
+        say(f"\nlast execution, {document['execution']['slot']}")
+        for line in executed.lines([document["execution"]]):
+            say(line)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from evenkeel.cli import executed
 from evenkeel.cli.output import AsJson, Context, aligned, emit, percent, say, usd
 from evenkeel.errors import NotReadyError
 from evenkeel.units import duration, iso, plain, utc
@@ -87,6 +88,8 @@ def status_of(home: Path, now: float) -> dict[str, Any]:
         "opinions": opinions_of(view),
         "slots": _slots(memory, now),
         "unresolved": _unresolved(memory),
+        "executing": executed.executing(memory, int(now)),
+        "breakers": executed.breakers_of(memory, view),
         "commands_waiting": waiting(home),
         "progress": _progress(store.read_heartbeat(home), now),
         "config_digest": memory.config_digest,
@@ -198,6 +201,7 @@ def _problems(home: Path, found: Loaded, document: Mapping[str, Any], now: float
         problems.append(f"trading is HALTED ({document['reason'] or 'no reason given'})")
     if document["unresolved"]:
         problems.append(f"{len(document['unresolved'])} orders are unresolved: the venue has not answered for them")
+    problems += executed.breaker_lines(document["breakers"])
     if found.fell_back:
         problems.append("state.json is damaged, an older generation is used: see `evenkeel doctor`")
     if document["clock"] == "real" and found.memory is not None:
@@ -247,6 +251,8 @@ def _show(document: Mapping[str, Any]) -> None:
         say(line)
     for intent in document["unresolved"]:
         say(f"unresolved: {intent['asset']} {intent['quantity']} {intent['status']} ({intent['slot']})")
+    for line in executed.lines(document["executing"]):
+        say(line)
     for problem in document["problems"]:
         say(f"! {problem}")
 
@@ -263,6 +269,7 @@ def _facts(document: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("cash", usd(float(document["cash"])) if document["cash"] is not None else "-"),
         ("drawdown", f"{percent(document['drawdown'])}, exposure scaled by {document['drawdown_scale']:g}"),
         ("regime", regime["label"] + (f" since {regime['since']}" if regime["since"] else "")),
+        *([("venue", measured)] if (measured := executed.readings(document["breakers"])) else []),
         ("progress", f"{progress['slot']} {progress['phase']}, {progress['age_s']:.0f} s ago" if progress else "-"),
     ]
     return facts + [(f"{name} opinion", _opinion(said)) for name, said in document["opinions"].items()]

@@ -16,7 +16,7 @@ from evenkeel.cli import job, reporting, summary
 from evenkeel.cli.backtests import Ask
 from evenkeel.cli.job import Capital, Duration, Job, Symbols
 from evenkeel.cli.opening import opened, stopping
-from evenkeel.cli.output import AsJson, ConfigFile, Context, Overrides, emit
+from evenkeel.cli.output import AsJson, ConfigFile, Context, Overrides, emit, errors
 from evenkeel.cli.progress import progress
 from evenkeel.cli.reporting import DEFAULT, Quick, Strict
 from evenkeel.errors import EvidenceError, UsageError
@@ -172,6 +172,9 @@ def _replay(made: Context, loaded: Loaded, until: int | None, *, as_json: bool) 
         raise UsageError(f"{moments}: there is nothing to run")
     Lock(made.home).release()  # a second instance is told at once, not after reading the market
     engine = wiring.build(loaded.config, made.home, loaded.digest)
+    style = loaded.config.execution.style
+    if style != "market":
+        errors().print(f"evenkeel: execution.style {style} needs the present: past bars are traded at market")
     stop_at = end if until is None else min(end, until)
     todo = sum(1 for _ in slots.between(start, stop_at, engine.cadence))
     stop = threading.Event()

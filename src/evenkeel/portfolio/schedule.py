@@ -32,7 +32,10 @@ class ScheduleSettings:
 
     style: Annotated[
         Style,
-        Key("market = at once; limit = rest at the touch, then cross; twap = even slices; vwap = slices by volume"),
+        Key(
+            "market = at once; limit = rest at the touch, then cross; twap = even slices; vwap = slices by volume; "
+            "a replay always sends at once"
+        ),
     ] = "market"
     over_s: Annotated[int, Ge(1), Le(DAY_S), Key("time within which an order is sent; then the rest is left", "s")] = (
         1_800
