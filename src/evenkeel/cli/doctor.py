@@ -1,52 +1,28 @@
-"""`doctor`: what is wrong with an installation and its home, and what to do. Reads only."""
+"""`doctor`: what is wrong with an installation and its home, and what to do; `--fix` repairs what is safe to repair."""
 
 from __future__ import annotations
 
-import os
-import re
-import shutil
 import sys
-import time
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
-from importlib import metadata
-from pathlib import Path
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Annotated, Any
 
 import typer
 
+from evenkeel.cli import doctor_repairs as repairs
+from evenkeel.cli.doctor_checks import FAIL, FIX, OK, WARN, Check, examine
 from evenkeel.cli.output import AsJson, ConfigFile, Context, Overrides, emit, say
-from evenkeel.errors import EvenkeelError
-from evenkeel.units import DAY_S, duration, iso
+from evenkeel.errors import UsageError
 
-if TYPE_CHECKING:
-    from evenkeel.config import Config
-
-OK, WARN, FAIL = "ok", "warn", "fail"
 FAILED, DEGRADED = 1, 5
-FREE_FAIL_MB, FREE_WARN_MB = 100, 1_000
-QUIET_S = 20 * 60
-AHEAD_S = 300
-EARLIEST = 1_735_689_600  # 2025-01-01: a clock before this was never set
 
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One finding: `status` ok, warn or fail; `advice` says what to do unless all is well."""
-
-    name: str
-    status: str
-    text: str
-    advice: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Patient:
-    """What is looked at; config is None where it cannot be read. now  UTC s of the computer's clock."""
-
-    home: Path
-    config: Config | None
-    now: float
+Fix = Annotated[
+    bool, typer.Option("--fix", help="Show what can be repaired safely; done once confirmed, or with --yes.")
+]
+Yes = Annotated[bool, typer.Option("--yes", help="With --fix: do it, do not ask.")]
+Cold = Annotated[
+    bool, typer.Option("--cold-start", help="With --fix: where no state file is whole, let the next start begin anew.")
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -55,222 +31,56 @@ def register(app: typer.Typer) -> None:
 
 
 def doctor(
-    context: typer.Context, config: ConfigFile = None, overrides: Overrides = None, as_json: AsJson = False
+    context: typer.Context,
+    fix: Fix = False,
+    yes: Yes = False,
+    cold_start: Cold = False,
+    config: ConfigFile = None,
+    overrides: Overrides = None,
+    as_json: AsJson = False,
 ) -> None:
-    """Look for what is wrong, changing nothing: exit 0 all well, 5 with warnings, 1 where a check fails."""
+    """Look for what is wrong: exit 0 all well, 5 with warnings, 1 where a check fails. Repairs with --fix alone."""
     made: Context = context.obj
+    if not fix and (yes or cold_start):
+        raise UsageError(f"{'--yes' if yes else '--cold-start'} belongs to --fix: `{FIX}` shows what would be done")
+    told = _fixed(made, cold=cold_start, yes=yes, quiet=as_json) if fix else {}
     checks = examine(made, config, overrides or [])
-    worst = FAIL if any(c.status == FAIL for c in checks) else WARN if any(c.status == WARN for c in checks) else OK
+    worst = max((check.status for check in checks), key=(OK, WARN, FAIL).index)
     if as_json:
-        emit({"command": "doctor", "status": worst, "checks": [asdict(check) for check in checks]})
+        emit({"command": "doctor", "status": worst, "checks": [asdict(check) for check in checks], **told})
     else:
-        for check in checks:
-            say(f"{check.status:<5} {check.name:<11} {check.text}" + (f": {check.advice}" if check.advice else ""))
+        _show(checks)
     if worst != OK:
         raise typer.Exit(FAILED if worst == FAIL else DEGRADED)
 
 
-def examine(made: Context, config: Path | None, overrides: list[str]) -> list[Check]:
-    """All checks in their order; one that stumbles is a finding too."""
-    about, loaded = _config(made, config, overrides)
-    patient = Patient(made.home, loaded, time.time())
-    checks = [*_software(), about]
-    for look in (_home, _state, _journal, _service, _halt, _waiting, _candles, _models, _quarantine, _clock):
-        try:
-            checks += look(patient)
-        except (EvenkeelError, OSError) as error:
-            checks.append(Check(look.__name__.strip("_"), FAIL, str(error)))
-    return checks
+def _fixed(made: Context, *, cold: bool, yes: bool, quiet: bool) -> dict[str, Any]:
+    """Repair what is found, or only show it; -> what the JSON document says of it. Raises LockedError."""
+    found = repairs.found(made.home, cold=cold)
+    if not quiet:
+        for one in found:
+            say(f"{'would ' if not yes else ''}{one.text}")
+    agreed = yes or (not quiet and bool(found) and sys.stdin.isatty() and typer.confirm("Do this?"))
+    done: Sequence[repairs.Done] = ()
+    if agreed and found:
+        done = repairs.repair(made.home, cold=cold, agreed=None if yes else frozenset(one.text for one in found))
+    if not quiet:
+        _say_done(found, done, agreed=agreed)
+    rows = [{"name": d.name, "text": d.text, "done": not d.problem, "problem": d.problem} for d in done]
+    planned = [{"name": one.name, "text": one.text, "done": False, "problem": ""} for one in found]
+    return {"done": agreed, "repairs": rows if agreed else planned}
 
 
-# ---------------------------------------------------------------- the installation
-
-
-def _software() -> Iterator[Check]:
-    python = ".".join(map(str, sys.version_info[:3]))
-    fine = sys.version_info >= (3, 11)
-    yield Check("python", OK if fine else FAIL, python, "" if fine else "install Python 3.11 or newer")
-    absent, found = [], []
-    for name in _needed():
-        try:
-            found.append(f"{name} {metadata.version(name)}")
-        except metadata.PackageNotFoundError:
-            absent.append(name)
-    if absent:
-        yield Check("packages", FAIL, f"not installed: {', '.join(absent)}", "pip install -r requirements-base.txt")
+def _say_done(found: Sequence[repairs.Repair], done: Sequence[repairs.Done], *, agreed: bool) -> None:
+    for one in done:
+        if one.problem:
+            say(f"! not done: {one.text}: {one.problem}")
+    if agreed:
+        say(f"{sum(not one.problem for one in done)} of {len(done)} repairs done\n")
     else:
-        yield Check("packages", OK, ", ".join(found))
+        say(f"nothing was changed: `{FIX} --yes` does it\n" if found else "nothing to repair\n")
 
 
-def _needed() -> list[str]:
-    try:
-        lines = metadata.requires("evenkeel") or []
-    except metadata.PackageNotFoundError:
-        return []
-    return [re.split(r"[^A-Za-z0-9._-]", line)[0] for line in lines if "extra ==" not in line]
-
-
-def _config(made: Context, config: Path | None, overrides: list[str]) -> tuple[Check, Config | None]:
-    from evenkeel import wiring
-    from evenkeel.cli import planning
-
-    try:
-        loaded = planning.resolved(made, config, overrides)
-        pairs = wiring.universe(loaded.config, made.home)
-    except EvenkeelError as error:
-        return Check("config", FAIL, str(error), "see `evenkeel config check`"), None
-    return Check("config", OK, f"{len(pairs)} pairs, digest {loaded.digest[:12]}"), loaded.config
-
-
-# ---------------------------------------------------------------- the home
-
-
-def _home(patient: Patient) -> Iterator[Check]:
-    home = patient.home
-    if not home.is_dir():
-        yield Check("home", FAIL, f"{home} is no folder", "give the right --home, or start `evenkeel run` once")
-        return
-    closed = [str(p) for p in (home, home / "state", home / "logs") if p.exists() and not os.access(p, os.W_OK)]
-    text = f"not writable: {', '.join(closed)}" if closed else f"{home} is writable"
-    yield Check("home", FAIL if closed else OK, text, "change its owner or mount it writable" if closed else "")
-    free = shutil.disk_usage(home).free // 1_000_000
-    status = FAIL if free < FREE_FAIL_MB else WARN if free < FREE_WARN_MB else OK
-    yield Check("disk", status, f"{free:,} MB free", "" if status == OK else "free some space")
-
-
-def _state(patient: Patient) -> Iterator[Check]:
-    from evenkeel import store
-
-    files = store.examine(patient.home)
-    bad = [f"{one.path.name} ({one.problem})" for one in files if one.problem]
-    if not files:
-        yield Check("state", OK, "nothing has run here yet")
-    elif not bad:
-        yield Check("state", OK, f"{len(files)} whole files, sequence {files[0].sequence}")
-    elif len(bad) < len(files):
-        advice = "the next start goes back to the newest whole file and asks the venue; copy the state folder first"
-        yield Check("state", WARN, f"damaged: {'; '.join(bad)}", advice)
-    else:
-        yield Check("state", FAIL, f"no whole file: {'; '.join(bad)}", "restore a backup of state/ (DEPLOYMENT.md)")
-
-
-def _journal(patient: Patient) -> Iterator[Check]:
-    from evenkeel import journal, store
-
-    path = patient.home / "state" / "journal.db"
-    if not path.exists():
-        yield Check("journal", OK, "there is none yet")
-        return
-    advice = "it is set aside at the next start; nothing in it is needed for recovery"
-    try:
-        digest = journal.journal_sha256(path)  # reads every row
-        found = store.peek(patient.home)
-        settled = found.memory is not None and not found.fell_back and store.holder(patient.home) is None
-        head = found.memory.audit_hash if settled and found.memory else None
-        whole, row = journal.verify_audit(path, head)
-    except EvenkeelError as error:
-        yield Check("journal", FAIL, str(error), advice)
-        return
-    yield Check("journal", OK, f"every row can be read, digest {digest[:12]}")
-    text = "audit chain whole" if whole else f"audit chain broken at row {row}"
-    yield Check(
-        "audit", OK if whole else FAIL, text, "" if whole else "compare with a backup: rows were changed or lost"
-    )
-
-
-def _service(patient: Patient) -> Iterator[Check]:
-    from evenkeel import store
-
-    pid, beat = store.holder(patient.home), store.read_heartbeat(patient.home)
-    age = patient.now - float(beat["wall_time"]) if beat else None
-    seen = "" if age is None else f", last progress {duration(max(0, int(age)))} ago"
-    if pid is None:
-        yield Check("service", OK, f"not running{seen}")
-    elif age is not None and age > QUIET_S:
-        yield Check("service", WARN, f"pid {pid} holds the lock{seen}", "see `evenkeel logs`, then restart it")
-    else:
-        yield Check("service", OK, f"running, pid {pid}{seen}")
-
-
-def _halt(patient: Patient) -> Iterator[Check]:
-    from evenkeel import store
-
-    if store.halted(patient.home):
-        reason = store.halt_reason(patient.home) or "no reason given"
-        yield Check("halt", WARN, f"state/HALT is there ({reason})", "`evenkeel resume --reason ...` when it is safe")
-    else:
-        yield Check("halt", OK, "no HALT marker")
-
-
-def _waiting(patient: Patient) -> Iterator[Check]:
-    from evenkeel.cli import inspect
-
-    count = inspect.waiting(patient.home)
-    if count:
-        yield Check("commands", WARN, f"{count} commands wait", "they are taken when the service runs")
-
-
-def _candles(patient: Patient) -> Iterator[Check]:
-    if patient.config is None or patient.config.feed.kind != "archive":
-        return
-    from evenkeel import archive, wiring
-
-    feed = patient.config.feed
-    bar, advice = duration(feed.bar), "`evenkeel data import`, or `evenkeel data download`"
-    start, end = wiring.window(patient.config)
-    pairs = wiring.universe(patient.config, patient.home)
-    origin = patient.config.history.start
-    first = origin if origin is not None else start - patient.config.history.days * DAY_S
-    panel, missing = archive.load(patient.home, feed.source, feed.bar, pairs, first, end)
-    text = f"{feed.source} {bar}: {len(panel.assets)} of {len(pairs)} pairs, {iso(int(panel.time[0]))} .. "
-    text += iso(int(panel.time[-1]))
-    short = int(panel.time[0]) > start or int(panel.time[-1]) < end - DAY_S
-    status = WARN if short or missing else OK
-    yield Check(
-        "candles", status, text + (f", none of {', '.join(missing)}" if missing else ""), advice * (status != OK)
-    )
-
-
-def _models(patient: Patient) -> Iterator[Check]:
-    from evenkeel import artifacts
-    from evenkeel.config import shipped
-
-    wanted = {"alpha": "alpha", "policy": "policy", "edge": "kalshi"}
-    opinions = patient.config.opinions if patient.config else None
-    for opinion, folder in wanted.items():
-        if opinions is not None and not getattr(opinions, opinion):
-            continue
-        path = artifacts.chosen(folder, patient.home / "models", shipped() / "models")
-        if path is None:
-            advice = f"the book leans on the rest; opinions.{opinion}=false says so on purpose"
-            yield Check("models", WARN, f"no model under models/{folder}: its opinion is missing", advice)
-            continue
-        bundle = artifacts.read(path, folder)
-        expires = int(bundle.manifest["expires"])
-        old = expires < patient.now
-        text = f"{folder} {bundle.version} {bundle.digest[:12]}, expire{'d' if old else 's'} {iso(expires)}"
-        yield Check("models", WARN if old else OK, text, "train and promote a new one" if old else "")
-
-
-def _quarantine(patient: Patient) -> Iterator[Check]:
-    folder = patient.home / "state" / "quarantine"
-    names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
-    if names:
-        yield Check(
-            "quarantine", WARN, f"{len(names)} files: {', '.join(names[:5])}", "look at them, then move them away"
-        )
-    else:
-        yield Check("quarantine", OK, "empty")
-
-
-def _clock(patient: Patient) -> Iterator[Check]:
-    advice = "set the computer's clock (NTP)"
-    state = patient.home / "state" / "state.json"
-    if patient.now < EARLIEST:
-        yield Check("clock", FAIL, f"it is {iso(int(patient.now))}", advice)
-    elif state.exists() and state.stat().st_mtime > patient.now + AHEAD_S:
-        yield Check(
-            "clock", WARN, f"state.json was written at {iso(int(state.stat().st_mtime))}, later than now", advice
-        )
-    else:
-        yield Check("clock", OK, iso(int(patient.now)))
+def _show(checks: Sequence[Check]) -> None:
+    for check in checks:
+        say(f"{check.status:<5} {check.name:<11} {check.text}" + (f": {check.advice}" if check.advice else ""))
