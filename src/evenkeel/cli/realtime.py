@@ -1,4 +1,4 @@
-"""`run` on the computer's clock: a dry run on live public data."""
+"""`run` on the computer's clock, on live public data: a dry run, or with real orders where everything allows them."""
 
 from __future__ import annotations
 
@@ -54,7 +54,8 @@ def _loop(
 
     exchange = loaded.config.feed.exchange
     end = f"it ends in {duration(last)}, ctrl-c stops it before" if last else "ctrl-c stops"
-    errors().print(f"evenkeel runs in {made.home.resolve()}: dry run on {exchange}; {end}")
+    doing = "dry run" if loaded.config.dry_run else f"LIVE, real orders go to {engine.identity.venue}, prices are watched"
+    errors().print(f"evenkeel runs in {made.home.resolve()}: {doing} on {exchange}; {end}")
     if last:
         alarm = threading.Timer(last, stop.set)
         alarm.daemon = True
