@@ -20,7 +20,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from faults.checker import broken
 from faults.history import Committed, Crashed, History, Socket
 from faults.simulation import Profile, live
+from faults.throughput import report as throughput
 
+DAYS = {"short": 3, "full": 30}
 LIVES = {"short": 240, "full": 10_500}
 KINDS = (
     Profile(),
@@ -99,6 +101,8 @@ def main() -> int:
     began = time.monotonic()
     told = many(seeds, words.jobs)
     sys.stdout.write(f"{report(told, time.monotonic() - began)}\n")
+    if words.seed is None:
+        sys.stdout.write(f"{throughput(DAYS[words.profile])}\n")
     return 1 if told.broken else 0
 
 

@@ -35,12 +35,11 @@ from faults.memdisk import MemoryDisk
 from faults.named import Named
 from faults.numbered import Cable, Numbered, account
 from faults.quiet import quiet
-from faults.stage import ASSETS, RULES, START, Feed, Market
+from faults.stage import Stage, small
 from faults.trouble import Trouble
 
 IDENTITY = Identity("simulated", "account", "real", "")
 CAPITAL = Decimal(100_000)
-CADENCE = Cadence(rebalance=3_600)
 SETTLE_S = 20
 AIMS = (("", 400), ("disk", 400), ("disk replace", 30), ("venue", 80), ("venue place_order", 10), ("journal", 20))
 """Where death is aimed at, and how many of these places it passes at most."""
@@ -53,7 +52,7 @@ class Profile:
     named    the venue keeps our order ids · slots  how many quarters of an hour it lasts
     bad      share of calls that the wire spoils · crashes  most deaths · people  how many deeds of people and markets
     jumps    whether our clock jumps · power  share of deaths that take the power with them
-    disk     share of disk steps that fail with EIO or ENOSPC · wake_s  how often each lane looks at the clock
+    disk     share of disk steps that fail with EIO or ENOSPC · wake_s, ask_s  how often each lane looks at the clock, and for lost answers
     """
 
     named: bool = False
@@ -65,6 +64,7 @@ class Profile:
     power: float = 0.5
     disk: float = 0.002
     wake_s: int = 60
+    ask_s: float = 10.0
 
 
 class Watched(Store):
@@ -103,14 +103,13 @@ def _leg(intent: Intent) -> Leg:
 class Life:
     """A home, a venue and a service that comes and goes."""
 
-    def __init__(self, seed: int, profile: Profile, home: Path) -> None:
+    def __init__(self, seed: int, profile: Profile, home: Path, stage: Stage | None = None) -> None:
         self.seed, self.profile, self.home = seed, profile, home
+        self.stage = stage or small(seed)
         self.dice = draw(seed, "life")
-        self.clock, self.points, self.history = Clockwork(START + 1), Points(), History()
+        self.clock, self.points, self.history = Clockwork(self.stage.start + 1), Points(), History()
         self.trouble = Trouble(seed, profile.bad)
-        self.market = Market(seed)
-        self.feed = Feed(self.market)
-        self.account = account(self.clock, self.market, CAPITAL)
+        self.account = account(self.clock, self.stage.market, CAPITAL)
         self.disk = MemoryDisk(self._around)
         self.disk_dice = draw(seed, "disk")
         self.journal: Diary | None = None
@@ -127,16 +126,18 @@ class Life:
         store.history = self.history
         loaded = store.load()
         if loaded.memory is None:
-            store.begin(Memory(IDENTITY, origin=START - 86_400))
+            store.begin(Memory(IDENTITY, origin=self.stage.start - 86_400))
         self.history.events.append(committed(store.memory))
         self.journal = Diary.open(self.home / "state" / "journal.db", durable=False)
         self.journal.points = self.points
         runner = Runner(
-            self.home, store, self.journal, self.feed, self._broker(), Brain(), RULES, quiet(), self.clock.wall,
+            self.home, store, self.journal, self.stage.feed, self._broker(), Brain(), self.stage.rules, quiet(), self.clock.wall,
             expired=self._expired, clock=lambda _: self.clock.wall(),
         )  # fmt: skip
         runner.recover(fell_back=loaded.fell_back)
-        self.service = Service(runner, CADENCE, settle_s=SETTLE_S, now=self.clock.wall, stop=threading.Event())
+        self.service = Service(
+            runner, self.stage.cadence, settle_s=SETTLE_S, now=self.clock.wall, stop=threading.Event()
+        )
         self.letters = True
         self._wake()
 
@@ -146,7 +147,7 @@ class Life:
         return Numbered(Cable(self.account, self.points, self.trouble, self._left))
 
     def _expired(self, slot: Slot) -> bool:
-        return (slot, "") not in slots.due(slot.time - 1, slot.kind, int(self.clock.wall()), CADENCE)
+        return (slot, "") not in slots.due(slot.time - 1, slot.kind, int(self.clock.wall()), self.stage.cadence)
 
     def _wake(self) -> None:
         """The lanes, now and again; each looks at the clock itself."""
@@ -214,9 +215,9 @@ class Life:
     def run(self) -> None:
         """From the first start to the end of the troubles."""
         people = draw(self.seed, "people")
-        end = START + self.profile.slots * CADENCE.risk
+        end = self.stage.start + self.profile.slots * self.stage.cadence.risk
         for _ in range(self.profile.people):
-            moment = people.uniform(START, end)
+            moment = people.uniform(self.stage.start, end)
             self.clock.at(moment, lambda: deed(self, people))
         while self.clock.now < end:
             self.points.aim, far = self.dice.choice(AIMS)
@@ -228,7 +229,7 @@ class Life:
         try:
             self.boot()
             while self.clock.now < end:
-                self.clock.elapse(10.0)
+                self.clock.elapse(self.profile.ask_s)
                 self.ask()
         except Crash as crash:
             self._after(crash)
@@ -244,7 +245,7 @@ class Life:
 
     def settle(self) -> None:
         """The troubles end: start once more, look twice, let every question be answered; a person says resume."""
-        self.trouble.calm, self.points.left, self.feed.dark = True, -1, False
+        self.trouble.calm, self.points.left, self.stage.feed.dark = True, -1, False
         if self.service is not None:
             self.die(Crash("asked to stop"))
         self.clock.elapse(120.0)
@@ -256,9 +257,9 @@ class Life:
         clear_halt(self.home)
         self.write("resume")
         self.ask()
-        late = self.clock.now % CADENCE.rebalance
-        self._pass(CADENCE.rebalance - late + 120.0)
-        self._pass(CADENCE.risk)
+        late = self.clock.now % self.stage.cadence.rebalance
+        self._pass(self.stage.cadence.rebalance - late + 120.0)
+        self._pass(self.stage.cadence.risk)
 
     def _pass(self, seconds: float) -> None:
         until = self.clock.now + seconds
@@ -301,21 +302,21 @@ class Life:
             fills=dict(sorted(fills.items())),  # type: ignore[arg-type]
             quarantined=tuple(memory.quarantined),
             seconds=tuple(slot for slot, n in counts.items() if n > 1),
-            missing=tuple(_missing(rows, memory)),
+            missing=tuple(_missing(rows, memory, self.stage.cadence)),
             open=tuple(i.order.id for step in memory.open_slots for i in step.intents if not i.status.resolved),
             chain=verify_audit(path, memory.audit_hash)[0],
         )
         return self.history
 
 
-def _missing(rows: list[dict[str, Any]], memory: Memory) -> list[str]:
+def _missing(rows: list[dict[str, Any]], memory: Memory, cadence: Cadence) -> list[str]:
     """Slots of the grid between the first and the newest of their kind that have no end."""
     ended = {(row["kind"], row["time"]) for row in rows}
     missing = []
     for kind in SlotKind:
-        times = [time for found, time in ended if found == kind.value and time % CADENCE.of(kind) == 0]
+        times = [time for found, time in ended if found == kind.value and time % cadence.of(kind) == 0]
         if times:
-            grid = slots.between(min(times), memory.watermarks[kind.value] + 1, CADENCE)
+            grid = slots.between(min(times), memory.watermarks[kind.value] + 1, cadence)
             missing += [slot.id for slot in grid if slot.kind is kind and (kind.value, slot.time) not in ended]
     return missing
 
@@ -341,7 +342,7 @@ def _sent(raw: bytes) -> set[str]:
 def deed(life: Life, dice: random.Random) -> None:
     """One thing that people, markets or clocks do."""
     now, wall = life.clock.now, life.clock.wall()
-    asset = dice.choice(ASSETS)
+    asset = dice.choice(life.stage.rules.pairs).asset
     kind = dice.choice(("flow", "hand", "twin", "rest", "strike", "halt", "command", "clock", "dark"))
     if kind == "flow":
         cash = Decimal(dice.randrange(-60_000, 30_000))
@@ -364,7 +365,7 @@ def deed(life: Life, dice: random.Random) -> None:
         life.clock.skew += dice.choice((-3_600.0, -120.0, 15.0, 120.0, 3_600.0))
         life.clock.at(now + dice.uniform(10, 2_000), lambda: setattr(life.clock, "skew", 0.0))
     elif kind == "dark":
-        life.feed.dark = not life.feed.dark
+        life.stage.feed.dark = not life.stage.feed.dark
 
 
 def _by_hand(life: Life, dice: random.Random, kind: str, asset: str) -> None:
@@ -373,8 +374,8 @@ def _by_hand(life: Life, dice: random.Random, kind: str, asset: str) -> None:
     if kind == "twin" and sockets:
         life.account.by_hand(sockets[-1].asset, sockets[-1].quantity)
     elif kind == "rest":
-        price = Decimal(repr(life.market.last(asset, life.clock.now))) * Decimal("0.5")
-        places = Decimal(1).scaleb(-life.market.pair(asset).price_decimals)
+        price = Decimal(repr(life.stage.market.last(asset, life.clock.now))) * Decimal("0.5")
+        places = Decimal(1).scaleb(-life.stage.market.pair(asset).price_decimals)
         life.account.by_hand(asset, Decimal(dice.randrange(1, 9)), price.quantize(places))
     else:
         life.account.by_hand(asset, Decimal(dice.choice((-3, -1, 1, 2))))
@@ -387,7 +388,7 @@ def _resume(life: Life) -> None:
 
 def live(seed: int, profile: Profile | None = None, points: Counter[str] | None = None) -> History:
     """A whole life. points  adds up where it died, and what it met."""
-    home = Path(tempfile.mkdtemp(prefix="life", dir=_memory_folder()))
+    home = Path(tempfile.mkdtemp(prefix="life", dir=memory_folder()))
     life = Life(seed, profile or Profile(named=seed % 3 == 0), home)
     try:
         life.run()
@@ -401,7 +402,7 @@ def live(seed: int, profile: Profile | None = None, points: Counter[str] | None 
         shutil.rmtree(home)
 
 
-def _memory_folder() -> Path | None:
+def memory_folder() -> Path | None:
     """Where files cost no disk, if this machine has such a place."""
     folder = Path("/dev/shm")
     return folder if folder.is_dir() else None

@@ -6,13 +6,15 @@ Prices and wishes are functions of (seed, asset, time), so whoever asks in whate
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
 from evenkeel.decide import Rules
+from evenkeel.engine.slots import Cadence
 from evenkeel.errors import FeedError
 from evenkeel.market.quality import QualitySettings
 from evenkeel.portfolio.allocate import AllocateSettings
@@ -114,6 +116,23 @@ class Feed:
         price = frozen(self._market.path[row].copy())
         return replace(_calm(), time=time, as_of=at, since=since, seen=at, price=price, low=price, high=price,
                        wanted=frozen(self._market.wishes[row].copy()))  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Where a life takes place: what the sandbox's exchange and the service see of one market, and when it begins."""
+
+    market: Any
+    feed: Any
+    rules: Rules
+    start: int = START
+    cadence: Cadence = Cadence(rebalance=3_600)
+
+
+def small(seed: int) -> Stage:
+    """Six coins, a rebalance every hour."""
+    market = Market(seed)
+    return Stage(market, Feed(market), RULES)
 
 
 @lru_cache(maxsize=1)

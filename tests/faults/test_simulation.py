@@ -16,8 +16,9 @@ from faults.checker import CENT, broken
 from faults.clockwork import Crash
 from faults.history import Committed, Flow, Socket
 from faults.run import KINDS, LIVES, many, report
-from faults.simulation import CADENCE, Life, Profile, live
+from faults.simulation import Life, Profile, live
 from faults.stage import ASSETS, START
+from faults.throughput import lived
 from faults.trouble import Fate
 
 CALM = Profile(bad=0.0, people=0, crashes=0, jumps=False, disk=0.0)
@@ -34,6 +35,16 @@ def test_the_same_seed_lives_the_same_life(named):
 
     assert lives[0] == lives[1]
     assert lives[0] != live(4, Profile(named=named)).sha256()
+
+
+@pytest.mark.slow
+def test_a_day_of_88_coins_is_lawful_and_lived_twice_alike():
+    """What throughput is measured on."""
+    first, second = lived(1)[0], lived(1)[0]
+
+    assert broken(first) == []
+    assert len(first.ending.trades) > 20
+    assert first.sha256() == second.sha256()
 
 
 @pytest.mark.slow
@@ -90,7 +101,7 @@ def test_a_flatten_does_not_swallow_a_slot_that_is_due(life):
     one.boot()
     pass_to(one, 3_650)
     one.clock.forget("process")
-    one.clock.elapse(CADENCE.risk)
+    one.clock.elapse(one.stage.cadence.risk)
     one.write("flatten")
     one.ask()
 
