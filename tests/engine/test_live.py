@@ -11,6 +11,7 @@ import world
 
 from evenkeel.engine.live import LiveFeed, Touches
 from evenkeel.errors import FeedError
+from evenkeel.portfolio.schedule import volume_profile
 from evenkeel.types import Brain, Panel
 
 
@@ -86,3 +87,26 @@ def test_a_check_with_no_bars_at_all_says_so_at_once(hanging: tuple[LiveFeed, Ar
         feed.view(int(panel.time[-1]), 0)
 
     assert not archive.go.is_set()
+
+
+def test_vwap_knows_each_assets_own_volume_and_the_touch_is_the_polled_one(panel: Panel) -> None:
+    """Shares of the day from the bars known so far; nothing before the first, nothing for a stranger."""
+    feed = LiveFeed(
+        lambda _: panel, lambda _: panel, lambda: quotes(panel), lambda: None,
+        lambda: float(panel.time[-1]), Brain(), world.SIGNALS,
+    )  # fmt: skip
+
+    assert np.isnan(feed.profile("BTC")).all()
+    assert feed.touch("BTC") is None
+
+    feed.refresh(int(panel.time[-1]))
+
+    for asset in ("BTC", "PEPE"):
+        volume = panel.volume[:, panel.assets.index(asset)]
+        np.testing.assert_array_equal(feed.profile(asset), volume_profile(panel.time, volume, panel.bar_s))
+    assert not np.array_equal(feed.profile("BTC"), feed.profile("PEPE"))
+    touch, close = feed.touch("BTC"), float(panel.close[-1, panel.assets.index("BTC")])
+    assert touch is not None
+    assert touch.bid < close < touch.ask
+    assert feed.touch("nobody") is None
+    assert np.isnan(feed.profile("nobody")).all()
