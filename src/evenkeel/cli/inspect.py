@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from evenkeel.cli import executed
+from evenkeel.cli import executed, priced
 from evenkeel.cli.output import AsJson, Context, aligned, emit, percent, say, usd
 from evenkeel.errors import NotReadyError
 from evenkeel.units import duration, iso, plain, utc
@@ -89,6 +89,7 @@ def status_of(home: Path, now: float) -> dict[str, Any]:
         "slots": _slots(memory, now),
         "unresolved": _unresolved(memory),
         "executing": executed.executing(memory, int(now)),
+        "prices": priced.prices(home, now),
         "breakers": executed.breakers_of(memory, view),
         "commands_waiting": waiting(home),
         "progress": _progress(store.read_heartbeat(home), now),
@@ -269,6 +270,7 @@ def _facts(document: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("cash", usd(float(document["cash"])) if document["cash"] is not None else "-"),
         ("drawdown", f"{percent(document['drawdown'])}, exposure scaled by {document['drawdown_scale']:g}"),
         ("regime", regime["label"] + (f" since {regime['since']}" if regime["since"] else "")),
+        *([("prices", priced.sentence(document["prices"]))] if document["prices"] else []),
         *([("venue", measured)] if (measured := executed.readings(document["breakers"])) else []),
         ("progress", f"{progress['slot']} {progress['phase']}, {progress['age_s']:.0f} s ago" if progress else "-"),
     ]

@@ -52,6 +52,7 @@ def why_of(seen: Look, asset: str) -> dict[str, Any]:
         "tier": seen.engine.rules.pairs[i].tier,
         "price": _known(view.price[i]),
         "age_s": _known(view.age[i]),
+        "source": seen.engine.sources.get(name),
         "fault": Fault(int(view.fault[i])).name,
         "features": _named(view.feature_names, view.features[i]),
         "market": _named(view.market_names, view.market),
@@ -144,7 +145,8 @@ def show(document: Mapping[str, Any]) -> None:
     """The walk as a page."""
     out, regime = console(), document["regime"]
     out.print(f"{document['asset']} in {document['slot']}, seen as of {document['as_of']}")
-    out.print(f"price {_number(document['price'])}, {document['fault']}, tier {document['tier']}, "
+    out.print(f"price {_number(document['price'])} of {document['source'] or '-'}, {_number(document['age_s'])} s old, "
+              f"{document['fault']}, tier {document['tier']}, "
               f"volatility {percent(document['vol'])} a year\n")  # fmt: skip
     out.print("features   " + _listed(document["features"]))
     out.print("market     " + _listed(document["market"]))

@@ -7,8 +7,9 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 from evenkeel.config import Config, Secrets
 from evenkeel.engine.ports import Broker
@@ -16,6 +17,13 @@ from evenkeel.errors import StateError
 from evenkeel.types import Identity, Pair
 from evenkeel.venues.sim import PaperVenue, Tape
 from evenkeel.wiring.waiting import wait
+
+if TYPE_CHECKING:
+    from evenkeel.venues.roostoo import Roostoo
+    from evenkeel.wiring.quoted import Ask
+
+NOBODY = Secrets({"ROOSTOO_API_KEY": "nobody-asks-for-prices", "ROOSTOO_API_SECRET": "nobody-asks-for-prices"})
+"""Prices are public: no call that asks for them carries a key or a signature."""
 
 
 def paper(config: Config, tape: Tape, pairs: Sequence[Pair], path: Path | None) -> PaperVenue:
@@ -45,6 +53,17 @@ def account(config: Config, pairs: Sequence[Pair], held: Secrets, stop: threadin
     """
     open_account: Callable[..., Broker] = _spot if config.venue.kind == "spot" else _roostoo
     return open_account(config, pairs, held, stop)
+
+
+def tickers(config: Config, held: Secrets, open_broker: Callable[[], Broker], stop: threading.Event) -> Ask | None:
+    """All prices of the configured venue in one call; None = it shows no such list.
+
+    open_broker  gives one and the same account each time: its limiter is the one for prices, too
+    """
+    if config.venue.kind != "roostoo":
+        return None
+    nobody = cache(lambda: _roostoo(config, (), NOBODY, stop))
+    return lambda priority: cast("Roostoo", open_broker() if held.values else nobody()).quotes(0, priority)
 
 
 def _roostoo(config: Config, _pairs: Sequence[Pair], held: Secrets, stop: threading.Event) -> Broker:

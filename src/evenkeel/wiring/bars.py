@@ -20,6 +20,7 @@ from evenkeel.market.panel import panel as make_panel
 from evenkeel.types import Array, Pair, Panel
 from evenkeel.units import duration
 from evenkeel.venues.candles import CandleSource
+from evenkeel.wiring.quoted import Quoted
 from evenkeel.wiring.settings import BENCHMARK, origin_at
 from evenkeel.wiring.waiting import wait
 
@@ -33,6 +34,8 @@ class Bars:
 
     The origin is the beginning of the month that holds `history.days` ago, unless one is declared: it moves twelve
     times a year, every slot records which one it used, and a service that runs for years keeps its size.
+
+    pairs  all that may be held; those without a symbol here are `quoted`: the trading venue's ticker is their source
     """
 
     config: Config
@@ -41,6 +44,7 @@ class Bars:
     symbols: Symbols
     source: CandleSource
     stop: threading.Event
+    quoted: Quoted | None = None
 
     def bring(self, until: int) -> Panel:
         """All bars closed by `until`, fetched; waits `schedule.bar_wait` for the benchmark's newest one.
@@ -50,6 +54,7 @@ class Bars:
         deadline = time.monotonic() + self.config.schedule.bar_wait
         while True:
             self._download(until)
+            self._watch(until)
             panel = self.stored(until)
             benchmark = panel.close[panel.time == self._newest(until), panel.assets.index(BENCHMARK)]
             if (benchmark.size and np.isfinite(benchmark).all()) or time.monotonic() > deadline:
@@ -59,11 +64,14 @@ class Bars:
     def stored(self, until: int) -> Panel:
         """Those of the archive. Raises FeedError while it has none."""
         feed, origin = self.config.feed, origin_at(self.config, until)
+        listed = [pair for pair in self.pairs if pair.asset in self.symbols]
         try:
-            panel, missing = archive.load(self.home, feed.exchange, feed.bar, self.pairs, origin, self._newest(until))
+            panel, missing = archive.load(self.home, feed.exchange, feed.bar, listed, origin, self._newest(until))
         except NotReadyError as error:
             raise FeedError(f"{feed.exchange} has no closed {duration(feed.bar)} bars of the universe") from error
-        return _padded(panel, self.pairs, missing)
+        if self.quoted is None:
+            return _padded(panel, self.pairs, missing)
+        return self.quoted.laid(_padded(panel, self.pairs, (*missing, *self.quoted.assets)))
 
     def _newest(self, until: int) -> int:
         return until - until % self.config.feed.bar
@@ -74,6 +82,12 @@ class Bars:
         stored = archive.spans(self.home, feed.exchange, feed.bar)
         ranges = archive.plan_ranges(stored, names, feed.bar, origin_at(self.config, until), until)
         self.source.download(ranges, feed.bar, self._append, self._check)
+
+    def _watch(self, until: int) -> None:
+        """Whoever brings bars in also watches those that nobody else makes."""
+        if self.quoted is not None:
+            self.quoted.watch(self.stop)
+            self.quoted.keep(self._newest(until))
 
     def _append(self, symbol: str, rows: Array) -> None:
         archive.append(self.home, self.config.feed.exchange, self.config.feed.bar, symbol, rows)
@@ -117,6 +131,11 @@ def poller(config: Config, symbols: Symbols, stop: threading.Event) -> Callable[
         }
 
     return poll
+
+
+def with_quoted(poll: Callable[[], Touches], quoted: Quoted | None) -> Callable[[], Touches]:
+    """Quotes of the exchange and, of what it does not list, of the trading venue."""
+    return poll if quoted is None else lambda: {**poll(), **quoted.poll()}
 
 
 def source(config: Config, stop: threading.Event) -> CandleSource:

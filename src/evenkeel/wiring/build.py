@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +24,7 @@ from evenkeel.service.watch import Expectation
 from evenkeel.signals.view import Signals, compute
 from evenkeel.types import Brain, Identity, Memory, Pair, Panel
 from evenkeel.units import DAY_S, iso
-from evenkeel.wiring.accounts import account, identity, paper
+from evenkeel.wiring.accounts import account, identity, paper, tickers
 from evenkeel.wiring.settings import (
     BENCHMARK,
     brain_of,
@@ -46,6 +47,7 @@ class Engine:
     The broker is opened last, once it is known that the state belongs to it. `clock` is the present moment, UTC s,
     while a slot of a time is at work: that time itself where the clock is virtual. `desk` and `expected` are of the
     present only: past bars say nothing of resting orders and of a venue's answers, so a replay sends market orders.
+    `sources` names, per asset, who makes its bars and quotes.
     """
 
     identity: Identity
@@ -59,6 +61,7 @@ class Engine:
     clock: Callable[[int], float] = float
     desk: Desk | None = None
     expected: Expectation | None = None
+    sources: Mapping[str, str] = field(default_factory=dict)
 
     def memory(self, config_digest: str) -> Memory:
         """The memory of a new run."""
@@ -99,51 +102,62 @@ def build(
         rules=rules_of(config, pairs),
         cadence=cadence(config),
         missing=missing,
+        sources=dict.fromkeys((pair.asset for pair in pairs), config.feed.source or config.feed.kind),
     )
 
 
 def build_live(config: Config, home: Path, stop: threading.Event, held: Secrets = NONE) -> Engine:
     """Parts of a run on live public data: candles and quotes of an exchange, orders to the paper venue.
 
+    Pairs that the exchange does not list are watched on the ticker of the configured venue, where that shows one.
     stop  ends every wait · held  credentials: orders then go to the account of the configured venue
     Raises ConfigError when the feed is not a live one or the exchange lists no pair of the universe.
     """
-    from evenkeel.wiring.bars import Bars, poller, source  # noqa: PLC0415 - runs over the past need no exchange
+    from evenkeel.wiring.bars import Bars, poller, source, with_quoted  # noqa: PLC0415 - the past needs no exchange
+    from evenkeel.wiring.quoted import Quoted, noted  # noqa: PLC0415
 
     if config.feed.kind != "ccxt":
         raise ConfigError(
             f"feed.kind is {config.feed.kind}: a real clock needs feed.kind ccxt, or set clock.kind=virtual"
         )
-    symbols = {
-        p.asset: p.symbols[config.feed.exchange] for p in universe(config, home) if config.feed.exchange in p.symbols
-    }
-    pairs = tuple(pair for pair in universe(config, home) if pair.asset in symbols)
+    wanted, exchange = universe(config, home), config.feed.exchange
+    symbols = {p.asset: p.symbols[exchange] for p in wanted if exchange in p.symbols}
     if BENCHMARK not in symbols:
         raise ConfigError(f"feed.exchange {config.feed.exchange}: {BENCHMARK} is not listed there for this universe")
-    bars = Bars(config, home, pairs, symbols, source(config, stop), stop)
+    vault = home / "state" / "paper.db"
+    open_broker = cache(
+        lambda: account(config, pairs, held, stop) if held.values else paper(config, feed, pairs, vault)
+    )
+    ask = tickers(config, held, open_broker, stop)
+    unlisted = [p.asset for p in wanted if p.asset not in symbols]
+    quoted = Quoted(home, config.feed.bar, unlisted, ask, time.time) if ask is not None and unlisted else None
+    sources = {**dict.fromkeys(symbols, exchange), **dict.fromkeys(quoted.assets if quoted else (), "ticker")}
+    pairs = tuple(pair for pair in wanted if pair.asset in sources)
+    bars = Bars(config, home, pairs, symbols, source(config, stop), stop, quoted)
     brain = brain_of(config, home)
     feed = LiveFeed(
         bring=bars.bring,
         stored=bars.stored,
-        poll=poller(config, symbols, stop),
+        poll=noted(home, sources, with_quoted(poller(config, symbols, stop), quoted)),
         pause=lambda: wait(stop, config.feed.confirm_s),
         now=time.time,
         brain=brain,
         settings=signal_settings(config),
     )
-    vault, by_asset = home / "state" / "paper.db", {pair.asset: pair for pair in pairs}
+    by_asset = {pair.asset: pair for pair in pairs}
     return Engine(
         identity=identity(config, held),
         origin=origin_at(config, int(time.time())),
         feed=feed,
-        open_broker=lambda: account(config, pairs, held, stop) if held.values else paper(config, feed, pairs, vault),
+        open_broker=open_broker,
         brain=brain,
         rules=rules_of(config, pairs),
         cadence=cadence(config),
-        missing=tuple(p.asset for p in universe(config, home) if p.asset not in symbols),
+        missing=tuple(p.asset for p in wanted if p.asset not in sources),
         clock=lambda _: time.time(),
         desk=Desk(config.execution, by_asset, config.costs, feed),
         expected=Expectation(config.breakers, config.costs, by_asset, feed, time.time, time.monotonic),
+        sources=sources,
     )
 
 
