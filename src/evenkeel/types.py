@@ -144,7 +144,17 @@ class Quotes:
 
 @dataclass(frozen=True, slots=True)
 class Contract:
-    """One event contract as quoted: a row of a `Board`. Prices in USD per 1 USD pay-off; None = no quote."""
+    """One event contract as quoted: a row of a `Board`. Prices in USD per 1 USD pay-off; None = no quote, never 0 or 1.
+
+    kind            the venue's strike type: `greater`, `greater_or_equal`, `less`, `less_or_equal`, `between`; another
+                    word (`structured`) has no strikes, and so no price model
+    floor, cap      strikes, USD · expiry  UTC s of the close
+    yes_bid, yes_ask  best prices of YES; those of NO are 1 - the other one · bid_size, ask_size  contracts there
+    ticks           price grid: (from, to, step), ascending; empty = unknown, no order can be written
+    fee_type, fee_multiplier  of the series; "" and None = unknown, no stake can be computed
+    status          of the venue; only `active` trades · seen  UTC s when the quote was true, None = the board's time
+    exclusive       exactly one contract of the event pays · fractional  counts of 0.01 are allowed, else whole ones
+    """
 
     ticker: str
     event: str
@@ -155,8 +165,15 @@ class Contract:
     expiry: int
     yes_bid: Decimal | None
     yes_ask: Decimal | None
-    bid_size: int
-    ask_size: int
+    bid_size: Decimal
+    ask_size: Decimal
+    ticks: tuple[tuple[Decimal, Decimal, Decimal], ...] = ()
+    fee_type: str = ""
+    fee_multiplier: Decimal | None = None
+    status: str = ""
+    seen: int | None = None
+    exclusive: bool = False
+    fractional: bool = False
 
 
 @dataclass(frozen=True, slots=True)

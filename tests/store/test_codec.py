@@ -86,7 +86,7 @@ def test_decimal_keeps_its_digits(text: str) -> None:
 
 def test_nothing_is_not_unknown() -> None:
     """Where None is a value, NaN is written differently from None; infinities survive."""
-    base = Contract("T", "E", "BTC", "above", None, math.nan, 0, None, None, 0, 0)
+    base = Contract("T", "E", "BTC", "above", None, math.nan, 0, None, None, Decimal(0), Decimal(0))
 
     again = through_bytes(base)
 

@@ -119,8 +119,12 @@ def _ladder(
                 expiry=expiry,
                 yes_bid=bid,
                 yes_ask=ask,
-                bid_size=sizes[rung][0] if bid is not None else 0,
-                ask_size=sizes[rung][1] if ask is not None else 0,
+                bid_size=Decimal(sizes[rung][0] if bid is not None else 0),
+                ask_size=Decimal(sizes[rung][1] if ask is not None else 0),
+                ticks=((Decimal(0), Decimal(1), _CENT),),
+                fee_type="quadratic",
+                fee_multiplier=Decimal(1),
+                status="active",
             )
 
 
