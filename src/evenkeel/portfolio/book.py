@@ -122,7 +122,7 @@ def reconcile(
     Venue quantities are the truth. The first look adopts everything; later, units that moved without our fills are
     adopted with an unknown basis, and cash that moved without our fills is an external flow, which shifts the equity
     marks so that it moves no drawdown. Assets in `busy` (unresolved intents) are left alone, and cash with them.
-    Where cash is shown cut, what is remembered stays while it may be true; less than the cut is no flow (ADR 0018).
+    Where cash is shown cut, what is remembered stays while it may be true; less than the cut is no flow (ADR 0017).
     """
     if memory.cash is None:
         adopted = {a: Position(u, None, holdings.time, price.get(a, NAN)) for a, u in sorted(holdings.units.items())}

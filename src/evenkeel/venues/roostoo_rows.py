@@ -251,7 +251,7 @@ def _fill(row: Row, quantity: Decimal) -> tuple[Fill, str]:
 def _fee(row: Row, moved: Decimal, price: Decimal, *, buys: bool) -> tuple[Decimal, str]:
     """All that the venue takes beyond quantity times price, USD: cash moves by exactly that product and this fee.
 
-    That is its commission, and what its arithmetic cuts off (ADR 0018). A maker buy was seen whose commission is said
+    That is its commission, and what its arithmetic cuts off (ADR 0017). A maker buy was seen whose commission is said
     to be in coin while the wallet paid USD: it is booked by its rate, in USD, with a note, never taken off the units.
     """
     in_usd, product = text(row, "CommissionCoin") == USD, float(moved) * float(price)
