@@ -21,7 +21,7 @@ import orjson
 
 from evenkeel.engine import protocol, slots
 from evenkeel.engine.slots import Cadence
-from evenkeel.errors import StateError
+from evenkeel.errors import EvenkeelError
 from evenkeel.journal import Journal, recent, verify_audit
 from evenkeel.sandbox.faults import Fault
 from evenkeel.service.loop import LANES, Service
@@ -52,7 +52,8 @@ class Profile:
     named    the venue keeps our order ids · slots  how many quarters of an hour it lasts
     bad      share of calls that the wire spoils · crashes  most deaths · people  how many deeds of people and markets
     jumps    whether our clock jumps · power  share of deaths that take the power with them
-    disk     share of disk steps that fail with EIO or ENOSPC · wake_s, ask_s  how often each lane looks at the clock, and for lost answers
+    disk     share of disk steps that fail with EIO or ENOSPC
+    wake_s, ask_s  how often each lane looks at the clock, and somebody for lost answers
     """
 
     named: bool = False
@@ -130,9 +131,10 @@ class Life:
         self.history.events.append(committed(store.memory))
         self.journal = Diary.open(self.home / "state" / "journal.db", durable=False)
         self.journal.points = self.points
+        stage, wall = self.stage, self.clock.wall
         runner = Runner(
-            self.home, store, self.journal, self.stage.feed, self._broker(), Brain(), self.stage.rules, quiet(), self.clock.wall,
-            expired=self._expired, clock=lambda _: self.clock.wall(),
+            self.home, store, self.journal, stage.feed, self._broker(), Brain(), stage.rules, quiet(), wall,
+            expired=self._expired, clock=lambda _: wall(),
         )  # fmt: skip
         runner.recover(fell_back=loaded.fell_back)
         self.service = Service(
@@ -233,7 +235,7 @@ class Life:
                 self.ask()
         except Crash as crash:
             self._after(crash)
-        except StateError as error:
+        except EvenkeelError as error:  # the command ends with a sentence, and whoever supervises it starts it again
             self._after(Crash(f"gave up: {type(error).__name__}"))
 
     def _after(self, crash: Crash) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import sys
+import time
 from decimal import Decimal
 
 import pytest
@@ -323,6 +324,107 @@ def test_e10_a_trade_by_hand_is_adopted(life):
 
     assert one.memory().positions["ETH"].units == Decimal(2)
     assert one.memory().positions["ETH"].basis is None
+
+
+def test_o1_killed_before_the_plan_is_durable_it_is_made_anew(life):
+    """Kill -9 while the plan of a trading slot is being written: nothing was sent; restarted in time, it is decided."""
+    one = life()
+    one.boot()
+    pass_to(one, 5_450)
+    before = len(sockets(one))
+    one.points.aim, one.points.left = "disk replace begin", 1
+    with pytest.raises(Crash):
+        pass_to(one, 5_500)
+    assert len(sockets(one)) == before
+    one.die(Crash("here"))
+    one.boot()
+    pass_to(one, 5_600)
+
+    assert len(sockets(one)) > before
+    assert sockets(one) == placed(one)
+    assert [row["outcome"] for row in rows(one) if row["slot"] == "score@2025-07-01T01:30:00Z"] == ["done"]
+
+
+def test_o7_too_many_calls_is_unknown_and_never_twice(life):
+    """429 to an order: the venue does not document that it placed nothing, so it is looked for like a lost answer."""
+    one = life()
+    script(one, Fate("busy before"))
+    one.boot()
+    pass_to(one, 2_200)
+    first = sockets(one)[0]
+
+    assert known(one, first)[:3] == ["PREPARED", "SENT", "UNKNOWN"]
+    assert placed(one).count(first) == 1
+
+
+def test_o12_sales_fill_and_purchases_fail_the_cash_stays_and_the_next_slot_plans_anew(life):
+    """Nothing can be bought for a while: each purchase is refused once a slot, no loop, no negative cash."""
+    one = life()
+    pairs = [Fault("suspend", asset=asset) for asset in ASSETS]
+    one.trouble.of_pairs = lambda now: pairs if now < START + 3_600 else []
+    one.boot()
+    pass_to(one, 3_600)
+    refused = sockets(one)
+    assert placed(one) == []
+    assert len(refused) == len(set(refused))
+
+    pass_to(one, 3_900)
+    assert placed(one)
+
+
+def test_d7_a_suspended_pair_is_refused_and_the_others_go_on(life):
+    """CanTrade=false of one pair: its leg is REJECTED in words, every other one fills."""
+    one = life()
+    one.trouble.of_pairs = lambda now: [Fault("suspend", asset="SOL")]
+    one.boot()
+    pass_to(one, 2_200)
+    fates = {id_: known(one, id_)[-1] for id_ in sockets(one)}
+
+    assert {fate for id_, fate in fates.items() if "-SOL-" in id_} == {"REJECTED"}
+    assert {fate for id_, fate in fates.items() if "-SOL-" not in id_} == {"FILLED"}
+
+
+def test_t5_a_risk_check_runs_while_a_slow_rebalance_is_being_sent(life):
+    """Each order takes four minutes: the risk slot of the next quarter ends before the trading slot does."""
+    one = life()
+    one.trouble.of_call = lambda name: Fate(there_s=240.0) if name == "place_order" else Fate()
+    one.boot()
+    pass_to(one, 4_000)
+    ended = [row["slot"] for row in rows(one)]
+
+    assert ended.index("risk@2025-07-01T00:45:00Z") < ended.index("score@2025-07-01T00:30:00Z")
+    assert one.told().ending.seconds == ()
+
+
+def test_t9_the_zone_of_the_computer_does_not_matter(monkeypatch):
+    """Four zones, one of them with a change of summer time that day: the same life to the last bit."""
+    lives = set()
+    for zone in ("UTC", "America/New_York", "Asia/Kolkata", "Pacific/Chatham"):
+        monkeypatch.setenv("TZ", zone)
+        time.tzset()
+        lives.add(live(5, Profile(slots=6)).sha256())
+    monkeypatch.undo()
+    time.tzset()
+
+    assert len(lives) == 1
+
+
+def test_s1_a_state_damaged_while_we_were_down_costs_no_order(life):
+    """A flipped bit: the generation before is taken, the venue explains the rest, nothing is placed twice."""
+    one = life()
+    one.boot()
+    pass_to(one, 2_500)
+    one.die(Crash("here"))
+    one.disk.damage(one.home / "state" / "state.json", 2_000)
+    one.boot()
+    pass_to(one, 5_600)
+
+    assert len(placed(one)) == len(set(placed(one)))
+    wealth, ending = one.account.wealth(), one.told().ending
+    assert {coin: units for coin, units in ending.remembered.items() if coin != "USD"} == {
+        coin: units for coin, units in wealth.items() if coin != "USD"
+    }
+    assert one.memory().trading_state == "ACTIVE"
 
 
 def sockets(one):
