@@ -9,7 +9,7 @@ import hashlib
 import json
 import sqlite3
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
@@ -71,7 +71,7 @@ class Calls:
 
 @dataclass
 class World:
-    """A configured run and the sandbox that it meets."""
+    """A configured run and the sandbox that it meets; `later` is done before the first slot from a time (UTC s) on."""
 
     home: Path
     loaded: Loaded
@@ -79,6 +79,7 @@ class World:
     box: Sandbox
     calls: Calls
     url: str = ""
+    later: list[tuple[float, Callable[[], None]]] = field(default_factory=list)
 
     def broker(self) -> Roostoo:
         """The account as the service asks it: calls wait on the sandbox's clock."""
@@ -115,6 +116,8 @@ class World:
             yield runner
 
     def _reach(self, moment: int) -> None:
+        while self.later and self.later[0][0] <= moment:
+            self.later.pop(0)[1]()
         if self.box.clock.now() < moment:
             self.box.clock.set(moment)
 

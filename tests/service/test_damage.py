@@ -163,6 +163,7 @@ class Watched(PaperVenue):
     """A paper venue at whose calls the program may die."""
 
     dies_at = ""
+    asked = 0
 
     def fills(self, since: int) -> Any:
         """Die if asked to."""
@@ -171,8 +172,9 @@ class Watched(PaperVenue):
         return super().fills(since)
 
     def holdings(self, time: int) -> Any:
-        """Die if asked to."""
-        if self.dies_at == "holdings":
+        """Die if asked to, after the start was let in."""
+        self.asked += 1
+        if self.dies_at == "holdings" and self.asked > 1:
             raise KeyboardInterrupt
         return super().holdings(time)
 

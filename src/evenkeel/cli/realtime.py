@@ -54,7 +54,9 @@ def _loop(
 
     exchange = loaded.config.feed.exchange
     end = f"it ends in {duration(last)}, ctrl-c stops it before" if last else "ctrl-c stops"
-    doing = "dry run" if loaded.config.dry_run else f"LIVE, real orders go to {engine.identity.venue}, prices are watched"
+    doing = (
+        "dry run" if loaded.config.dry_run else f"LIVE, real orders go to {engine.identity.venue}, prices are watched"
+    )
     errors().print(f"evenkeel runs in {made.home.resolve()}: {doing} on {exchange}; {end}")
     if last:
         alarm = threading.Timer(last, stop.set)

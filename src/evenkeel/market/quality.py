@@ -40,6 +40,7 @@ class Fault(IntEnum):
     CROSSED  bid above ask
     SPIKE    further from the last believed price than the limit, and not yet confirmed by a second bar
     ABSENT   no bar now, and none believed yet (not listed) or for very long (delisted)
+    SUSPENDED  believed, but the venue takes no orders in it now; said of a view, never of a bar or quote
     """
 
     OK = 0
@@ -50,6 +51,7 @@ class Fault(IntEnum):
     CROSSED = 5
     SPIKE = 6
     ABSENT = 7
+    SUSPENDED = 8
 
 
 @dataclass(frozen=True, slots=True)

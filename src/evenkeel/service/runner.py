@@ -16,7 +16,8 @@ from typing import Any
 from structlog.stdlib import BoundLogger
 
 from evenkeel.decide import Rules, decide
-from evenkeel.engine import execution, parents, protocol, step
+from evenkeel.engine import execution, listing, parents, protocol, step
+from evenkeel.engine.listing import Lister, Rulebook
 from evenkeel.engine.parents import Desk
 from evenkeel.engine.ports import Broker, Feed
 from evenkeel.engine.slots import TRADING
@@ -27,7 +28,7 @@ from evenkeel.portfolio.book import Difference
 from evenkeel.service import control, people, recovery
 from evenkeel.service.watch import Watched
 from evenkeel.store import Store, beat, commands, halted
-from evenkeel.types import Brain, Holdings, Intent, Memory, Plan, Slot, TradingState, View
+from evenkeel.types import Brain, Holdings, Intent, IntentStatus, Memory, Plan, Slot, TradingState, View
 from evenkeel.units import HOUR_S, plain
 
 EVERYTHING = 2**62
@@ -46,6 +47,7 @@ class Runner:
     clock    the present moment, UTC s, while a slot of this time is at work: under a virtual clock the slot's own
     desk     how orders of trading slots are sent over time; None = all at once, at market
     watch    the broker where it is watched by circuit breakers
+    lister   who tells what the venue allows; None = everything is as configured · rulebook  what it told
     """
 
     home: Path
@@ -62,6 +64,8 @@ class Runner:
     clock: Callable[[int], float] = float
     desk: Desk | None = None
     watch: Watched | None = None
+    lister: Lister | None = None
+    rulebook: Rulebook = field(default_factory=dict)
     scored: dict[str, Any] = field(default_factory=dict)
     _pen: threading.Lock = field(default_factory=threading.Lock)
 
@@ -156,6 +160,22 @@ class Runner:
             if step.open_slot(self.store.memory, slot) is None:
                 self.skip(slot, "failed", type(error).__name__)
 
+    def relist(self) -> None:
+        """Ask what the venue allows of each pair; plans keep to it from now on. Where it is silent nothing changes."""
+        if self.lister is None:
+            return
+        try:
+            found = {rule.asset: rule for rule in self.lister.rules(int(self.wall()))}
+        except (VenueError, VenueUnknownError) as error:
+            self.log.warning("rules_unreadable", error=str(error))
+            return
+        if news := listing.news(self.rulebook, found, self.rules.pairs):
+            self.log.warning("venue_rules", **news)
+        self.rulebook, pairs = found, listing.laid_over(self.rules.pairs, found)
+        if pairs != self.rules.pairs:
+            self.rules = replace(self.rules, pairs=pairs)
+            self.desk = self.desk and replace(self.desk, pairs={pair.asset: pair for pair in pairs})
+
     def obey(self, time: int) -> None:
         """Take the commands that wait; each is durable before it is put aside. `time` is the service's own clock."""
         waiting = commands.pending(self.home)
@@ -184,6 +204,7 @@ class Runner:
             )
         try:
             if slot.kind in TRADING:
+                self.relist()
                 self.feed.refresh(slot.time)
             view = self.feed.view(slot.time, memory.evidence)
         except FeedError as error:
@@ -194,7 +215,7 @@ class Runner:
         if reason:
             self.skip(slot, "skipped", reason, view.as_of)
             return
-        self._decide(slot, view)
+        self._decide(slot, listing.shown(view, self.rulebook))
 
     def _decide(self, slot: Slot, view: View) -> None:
         self._beat(slot, "decide")
@@ -276,6 +297,8 @@ class Runner:
         self._beat(slot, "finish")
         for intent in current.intents:
             self._tell_order(slot, intent)
+        if any(intent.status is IntentStatus.REJECTED for intent in current.intents):
+            self.relist()  # what was refused may be refused by rules that are new
         self._record(lambda m: step.finish(parents.recorded(m, slot, now, halted=self._halted()), slot), plan)
 
     def _scheduler(self, slot: Slot) -> step.Scheduler | None:

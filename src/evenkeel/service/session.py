@@ -10,6 +10,7 @@ from pathlib import Path
 from structlog.stdlib import BoundLogger
 
 from evenkeel.decide import Rules
+from evenkeel.engine.listing import Lister
 from evenkeel.engine.parents import Desk
 from evenkeel.engine.ports import Broker, Feed
 from evenkeel.errors import NotReadyError, VenueError, VenueUnknownError
@@ -61,8 +62,10 @@ def session(
             runner = Runner(
                 home, store, journal, feed, watch or broker, brain, rules, log, wall,
                 expired=expired, clock=clock, desk=desk, watch=watch,
+                lister=broker if isinstance(broker, Lister) else None,
             )  # fmt: skip
             runner.scored = _scored(loaded.view)
+            runner.relist()
             runner.recover(fell_back=loaded.fell_back)
             yield runner
         finally:
