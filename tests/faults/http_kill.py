@@ -203,7 +203,7 @@ def _lives(folder: Path, home: Path, url: str, killer: Killer, rng: random.Rando
         with (home / "stderr").open("ab") as stderr:
             killer.process = subprocess.Popen(
                 [sys.executable, str(Path(__file__).with_name("http_child.py")), str(folder), str(home), url],
-                stderr=stderr, cwd=ROOT, env=environment(PYTHONPATH=f"{ROOT}/tests"),
+                stderr=stderr, cwd=ROOT, env=environment(PYTHONPATH=f"{ROOT}/src:{ROOT}/tests"),
             )  # fmt: skip
             code = killer.process.wait(timeout=120)
         if code == -9:

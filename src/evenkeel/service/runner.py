@@ -297,9 +297,9 @@ class Runner:
         self._beat(slot, "finish")
         for intent in current.intents:
             self._tell_order(slot, intent)
+        self._record(lambda m: step.finish(parents.recorded(m, slot, now, halted=self._halted()), slot), plan)
         if any(intent.status is IntentStatus.REJECTED for intent in current.intents):
             self.relist()  # what was refused may be refused by rules that are new
-        self._record(lambda m: step.finish(parents.recorded(m, slot, now, halted=self._halted()), slot), plan)
 
     def _scheduler(self, slot: Slot) -> step.Scheduler | None:
         desk = self.desk
