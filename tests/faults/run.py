@@ -29,6 +29,9 @@ KINDS = (
     Profile(named=True),
     Profile(bad=0.45, people=9, crashes=7),
     Profile(jumps=False, crashes=8, power=1.0, disk=0.01),
+    Profile(style="limit"),
+    Profile(style="twap"),
+    Profile(style="limit", named=True, bad=0.4, people=8),
 )
 
 

@@ -15,14 +15,16 @@ from collections import Counter
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import orjson
 
 from evenkeel.engine import protocol, slots
+from evenkeel.engine.parents import Desk
 from evenkeel.engine.slots import Cadence
 from evenkeel.errors import EvenkeelError
 from evenkeel.journal import Journal, recent, verify_audit
+from evenkeel.portfolio.schedule import ScheduleSettings
 from evenkeel.sandbox.faults import Fault
 from evenkeel.service.loop import LANES, Service
 from evenkeel.service.runner import Runner
@@ -35,7 +37,7 @@ from faults.memdisk import MemoryDisk
 from faults.named import Named
 from faults.numbered import Cable, Numbered, account
 from faults.quiet import quiet
-from faults.stage import Stage, small
+from faults.stage import Stage, Touches, small
 from faults.trouble import Trouble
 
 IDENTITY = Identity("simulated", "account", "real", "")
@@ -52,6 +54,7 @@ class Profile:
     named    the venue keeps our order ids · slots  how many quarters of an hour it lasts
     bad      share of calls that the wire spoils · crashes  most deaths · people  how many deeds of people and markets
     jumps    whether our clock jumps · power  share of deaths that take the power with them
+    style    market = all at once, limit = rest and then cross, twap = in slices
     disk     share of disk steps that fail with EIO or ENOSPC
     wake_s, ask_s  how often each lane looks at the clock, and somebody for lost answers
     """
@@ -64,6 +67,7 @@ class Profile:
     jumps: bool = True
     power: float = 0.5
     disk: float = 0.002
+    style: Literal["market", "limit", "twap"] = "market"
     wake_s: int = 60
     ask_s: float = 10.0
 
@@ -134,7 +138,7 @@ class Life:
         stage, wall = self.stage, self.clock.wall
         runner = Runner(
             self.home, store, self.journal, stage.feed, self._broker(), Brain(), stage.rules, quiet(), wall,
-            expired=self._expired, clock=lambda _: wall(),
+            expired=self._expired, clock=lambda _: wall(), desk=self._desk(),
         )  # fmt: skip
         runner.recover(fell_back=loaded.fell_back)
         self.service = Service(
@@ -142,6 +146,14 @@ class Life:
         )
         self.letters = True
         self._wake()
+
+    def _desk(self) -> Desk | None:
+        """How orders of trading slots are sent: over time where the profile has a style."""
+        if self.profile.style == "market":
+            return None
+        rules, market = self.stage.rules, Touches(self.stage.market, lambda: self.clock.now)
+        sending = ScheduleSettings(style=self.profile.style, over_s=900, slices=4, maker_s=300)
+        return Desk(sending, {pair.asset: pair for pair in rules.pairs}, rules.costs, market)
 
     def _broker(self) -> Any:
         if self.profile.named:
@@ -173,7 +185,7 @@ class Life:
         if self.letters:
             self.letters = False
             service._guarded(service._runner.obey, int(self.clock.wall()))
-        getattr(service, "_go_on", int)()
+        service._go_on()
         if service._runner.store.memory.flatten and not service._lanes["risk"].locked():
             service._guarded(service._flatten)
         self._stopped(service)

@@ -6,6 +6,7 @@ Prices and wishes are functions of (seed, asset, time), so whoever asks in whate
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import lru_cache
@@ -14,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from evenkeel.decide import Rules
+from evenkeel.engine.ports import Touch
 from evenkeel.engine.slots import Cadence
 from evenkeel.errors import FeedError
 from evenkeel.market.quality import QualitySettings
@@ -24,7 +26,7 @@ from evenkeel.portfolio.overlay import OverlaySettings
 from evenkeel.sandbox.market import Day
 from evenkeel.signals.blend import OpinionSettings
 from evenkeel.signals.regime import RegimeSettings
-from evenkeel.types import Pair, View, frozen
+from evenkeel.types import Array, Pair, View, frozen
 
 START = 1_751_328_000
 """2025-07-01T00:00:00Z."""
@@ -95,6 +97,21 @@ class Market:
     def day(self, _asset: str, _now: float) -> Day:
         """Nobody here asks for it."""
         return Day(0.0, 0.0, 0.0)
+
+
+class Touches:
+    """What one asks who sends an order over time: the present touch, and no volume profile."""
+
+    def __init__(self, market: Market, now: Callable[[], float]) -> None:
+        self._market, self._now = market, now
+
+    def touch(self, asset: str) -> Touch:
+        """Best bid and ask."""
+        return Touch(*self._market.quote(asset, self._now()), 1e9)
+
+    def profile(self, _asset: str) -> Array:
+        """Nothing is known: a vwap becomes a twap."""
+        return np.full(48, np.nan)
 
 
 class Feed:

@@ -25,7 +25,7 @@ from faults.trouble import Fate
 CALM = Profile(bad=0.0, people=0, crashes=0, jumps=False, disk=0.0)
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(len(KINDS)))
 def test_a_troubled_life_breaks_no_law(seed):
     assert broken(live(seed, KINDS[seed])) == []
 
@@ -324,6 +324,21 @@ def test_e10_a_trade_by_hand_is_adopted(life):
 
     assert one.memory().positions["ETH"].units == Decimal(2)
     assert one.memory().positions["ETH"].basis is None
+
+
+def test_o16_a_slice_that_nobody_understands_does_not_hold_its_slot_for_ever(life):
+    """A slice is lost on its way and a person places two alike: the pair waits for a person, the slot ends in time."""
+    one = life(style="twap")
+    script(one, Fate("lost before"))
+    one.boot()
+    pass_to(one, 1_870)
+    leg = next(event for event in one.history.events if isinstance(event, Socket))
+    assert [one.account.by_hand(leg.asset, leg.quantity) is not None for _ in range(2)] == [True, True]
+    pass_to(one, 3_000)
+    ended = {row["slot"]: row["outcome"] for row in rows(one)}
+
+    assert leg.asset in one.memory().quarantined
+    assert ended["score@2025-07-01T00:30:00Z"] == "done"
 
 
 def test_o1_killed_before_the_plan_is_durable_it_is_made_anew(life):

@@ -47,7 +47,8 @@ class Trouble:
         if luck >= self.bad:
             return Fate(hidden_s=20 * hidden if luck < 1.5 * self.bad and name == "place_order" else 0.0, **wire)
         if name != "place_order":
-            return Fate(BEFORE[int(kind * len(BEFORE))], **wire)
+            kinds = BEFORE + AFTER if name == "cancel_order" else BEFORE
+            return Fate(kinds[int(kind * len(kinds))], **wire)
         if late < 0.15:
             return Fate("late", late_s=50 * hidden, hidden_s=20 * kind, **wire)
         kinds = BEFORE + AFTER + AFTER

@@ -109,7 +109,8 @@ def next_step(
     why = stopped(parent, step, memory, halted=halted)
     if why:
         out = [child for child in mine if not child.status.resolved]
-        if not out:
+        given_up = parent.parent.asset in memory.quarantined and all(c.status is IntentStatus.UNKNOWN for c in out)
+        if not out or given_up:  # what nobody understands waits for a person, not its slot for him
             return Done(why, schedule.left(parent, mine))
         if out[0].status is IntentStatus.ACKED and out[0].trace is not None:
             return Cancel(out[0].order.id)
