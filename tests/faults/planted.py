@@ -120,6 +120,8 @@ BUGS = (
         'self._work("risk", None)', 'self._resume(LANES["risk"])', LIVES),
     bug("an order is looked for by a clock that was wrong", "found by the simulation; T3", "engine/protocol.py",
         "_EARLIER_S = 86_400", "_EARLIER_S = 600", LIVES),
+    bug("a clock that jumps ahead passes for patience", "found by the simulation; T3", "service/loop.py",
+        "if abs(moved) > MOVED_S:", "if False:", LIVES),
     bug("a slice that nobody understands holds its slot for ever", "found by the simulation; O16", "engine/parents.py",
         "if not out or given_up:", "if not out:", LIVES),
 )  # fmt: skip

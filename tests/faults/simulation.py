@@ -142,7 +142,7 @@ class Life:
         )  # fmt: skip
         runner.recover(fell_back=loaded.fell_back)
         self.service = Service(
-            runner, self.stage.cadence, settle_s=SETTLE_S, now=self.clock.wall, stop=threading.Event()
+            runner, stage.cadence, settle_s=SETTLE_S, now=wall, stop=threading.Event(), steady=lambda: self.clock.now
         )
         self.letters = True
         self._wake()

@@ -122,6 +122,20 @@ def test_t3_an_order_under_our_id_is_found_though_our_clock_was_wrong(life):
     assert placed(one) == sockets(one)
 
 
+@pytest.mark.parametrize("named", [True, False])
+def test_t3_a_clock_that_jumps_ahead_does_not_pass_for_patience(life, named):
+    """Two minutes are skipped while an order is under way that the venue takes 50 s later: it is not doubled."""
+    one = life(named=named)
+    script(one, Fate("late", late_s=50.0))
+    one.clock.at(FIRST + 18.0, lambda: setattr(one.clock, "skew", 120.0))
+    one.boot()
+    pass_to(one, 2_300)
+    first = sockets(one)[0]
+
+    assert sockets(one).count(first) == placed(one).count(first) == 1
+    assert known(one, first)[-1] in ("UNKNOWN", "FILLED")
+
+
 def test_t3_silence_is_counted_anew_when_the_clock_was_set_back():
     """Else an hour of frozen pair, until the clock has caught up."""
     order = Order("a", Slot(SlotKind.RISK, START).id, 0, "BTC", 1, "TARGET")

@@ -95,6 +95,19 @@ def unanswered(memory: Memory) -> tuple[Slot, ...]:
     )
 
 
+def counted_anew(memory: Memory) -> Memory:
+    """Memory in which the silence about every leg begins again: by a clock that was moved nobody can say how long."""
+
+    def anew(step: OpenSlot) -> OpenSlot:
+        return replace(step, intents=tuple(_unasked(intent) for intent in step.intents))
+
+    return replace(memory, open_slots=tuple(anew(step) for step in memory.open_slots))
+
+
+def _unasked(intent: Intent) -> Intent:
+    return intent if intent.trace is None else changed(intent, trace=changed(intent.trace, polls=0, asked=0))
+
+
 def resting(intent: Intent) -> bool:
     """Whether an order lies in the venue's book at its limit: its deadline is what is waited for, not its fate."""
     return intent.status is IntentStatus.ACKED and intent.trace is not None and intent.trace.limit is not None

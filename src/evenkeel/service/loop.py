@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -24,6 +25,8 @@ from evenkeel.types import Slot, SlotKind
 
 ASK_S = 10
 """Between two looks for an order whose answer was lost."""
+MOVED_S = 5.0
+"""A clock that moved by more against the steady one was set, or the machine slept."""
 
 LANES = {"risk": (SlotKind.RISK,), "trading": (SlotKind.REBALANCE, SlotKind.SCORE)}
 
@@ -64,13 +67,24 @@ class Service:
     """
 
     def __init__(
-        self, runner: Runner, cadence: Cadence, *, settle_s: int, now: Callable[[], float], stop: threading.Event
+        self,
+        runner: Runner,
+        cadence: Cadence,
+        *,
+        settle_s: int,
+        now: Callable[[], float],
+        stop: threading.Event,
+        steady: Callable[[], float] = time.monotonic,
     ) -> None:
-        """now: UTC s of the clock · settle_s: pause after a bar's close before a trading slot · stop: ends `serve`."""
+        """now: UTC s of the clock · settle_s: pause after a bar's close before a trading slot · stop: ends `serve`.
+
+        steady  s, never set: tells that `now` was
+        """
         self._runner = runner
         self._cadence = cadence
         self._settle_s = settle_s
-        self._now = now
+        self._now, self._steady = now, steady
+        self._ahead = now() - steady()
         self._stop = stop
         self._fault: EvenkeelError | None = None
         self._began = int(now()) - 1
@@ -215,9 +229,19 @@ class Service:
                     self._busy_until = int(self._now())
 
     def _resume(self, kinds: tuple[SlotKind, ...]) -> None:
+        self._notice_the_clock()
         for step in self._runner.store.memory.open_slots:
             if step.slot.kind in kinds:
                 self._runner.resume(step.slot)
+
+    def _notice_the_clock(self) -> None:
+        """Where the clock was moved, silence about orders is counted anew: else a jump would pass for patience (T3)."""
+        moved = self._now() - self._steady() - self._ahead
+        if abs(moved) > MOVED_S:
+            self._ahead += moved
+            self._runner.log.warning("clock_moved", seconds=round(moved, 1))
+            if protocol.unanswered(self._runner.store.memory):
+                self._runner.store.commit(protocol.counted_anew)
 
     def _unresolved(self) -> bool:
         """Whether an earlier trading slot still waits for its venue."""
