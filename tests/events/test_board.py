@@ -167,7 +167,12 @@ def test_exclusive_outcomes_bid_above_one_are_marked():
     ranges = partitioned([60000, 61000, 62000], bid="0.30", ask="0.31")
 
     assert board(*teams).flaw.tolist() == [Flaw.NONE] * 2
-    assert board(*(made("structured", bid="0.60", ask="0.62", ticker=t.ticker, exclusive=True) for t in teams)).flaw.tolist() == [Flaw.SUM] * 2  # noqa: E501  # fmt: skip
+    assert (
+        board(
+            *(made("structured", bid="0.60", ask="0.62", ticker=t.ticker, exclusive=True) for t in teams)
+        ).flaw.tolist()
+        == [Flaw.SUM] * 2
+    )
     assert board(*ranges).flaw.tolist() == [Flaw.SUM] * 4
     assert board(*partitioned([60000, 61000, 62000], bid="0.20", ask="0.24")).flaw.tolist() == [Flaw.SUM] * 4
     assert board(*partitioned([60000, 61000, 62000], bid="0.20", ask="0.26")).flaw.tolist() == [Flaw.NONE] * 4

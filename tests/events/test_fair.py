@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evenkeel.events.fair import Lognormal, Spot, inside, normal, remaining, sd
@@ -24,7 +24,11 @@ def spot(price=60000.0, sigma=VOL, error=0.0, **changes):
 
 def cases(count, rng):
     """Spot 1; time to close from 1 s to 8 h, a third within the last minute; strikes within 2.5 sd; ranges, tails."""
-    left = np.where(rng.random(count) < 1 / 3, rng.integers(1, 60, count), np.exp(rng.uniform(np.log(60), np.log(28800), count)).round())  # noqa: E501  # fmt: skip
+    left = np.where(
+        rng.random(count) < 1 / 3,
+        rng.integers(1, 60, count),
+        np.exp(rng.uniform(np.log(60), np.log(28800), count)).round(),
+    )
     sigma = np.exp(rng.uniform(np.log(0.2), np.log(1.5), count)) / math.sqrt(YEAR_S)
     width = sd(sigma, left)
     done = np.maximum(60 - left, 0)
@@ -93,7 +97,12 @@ def test_a_point_lognormal_would_be_seen():
     left, sigma, averaged, low, high = cases(500, rng)
     short = left < 300
     noise = stratified(rng)
-    found = np.array([simulated(*c, noise) for c in zip(left[short], sigma[short], averaged[short], low[short], high[short], strict=True)])  # noqa: E501  # fmt: skip
+    found = np.array(
+        [
+            simulated(*c, noise)
+            for c in zip(left[short], sigma[short], averaged[short], low[short], high[short], strict=True)
+        ]
+    )
     point = inside(low[short], high[short], np.ones(short.sum()), sigma[short] * np.sqrt(left[short]))
 
     z = (found - point) / np.sqrt(np.maximum(point * (1 - point), 1 / PATHS) / PATHS)
@@ -159,6 +168,7 @@ def test_an_uncertain_volatility_is_an_uncertain_probability():
     assert 0.015 < fair.error[1] < 0.1
 
 
+@settings(deadline=None)
 @given(
     st.floats(0.05, 3.0),
     st.integers(1, 7 * 86400),
@@ -182,7 +192,10 @@ def test_far_ranges_keep_their_digits():
     """Eight sd above, a range is worth what the tail's difference is, not the rounding of 1 - 1."""
     p = inside(np.array([1.08, -1.0]), np.array([1.09, 0.0]), np.ones(2), np.array([0.01, 0.01]))
 
-    exact = 0.5 * (math.erfc((math.log(1.08) + 5e-5) / 0.01 / math.sqrt(2)) - math.erfc((math.log(1.09) + 5e-5) / 0.01 / math.sqrt(2)))  # noqa: E501  # fmt: skip
+    exact = 0.5 * (
+        math.erfc((math.log(1.08) + 5e-5) / 0.01 / math.sqrt(2))
+        - math.erfc((math.log(1.09) + 5e-5) / 0.01 / math.sqrt(2))
+    )
     assert p[0] == pytest.approx(exact, rel=1e-9)
     assert p[0] > 0
     assert p[1] == 0

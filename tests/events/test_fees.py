@@ -56,7 +56,9 @@ def test_arrays_agree_with_decimals(hundredths, mills, rate_):
 
     exact = fee(count, price, rate_)
 
-    assert fees(np.array([float(count)]), np.array([float(price)]), np.array([float(rate_)]))[0] == pytest.approx(float(exact), abs=1e-8)  # noqa: E501  # fmt: skip
+    assert fees(np.array([float(count)]), np.array([float(price)]), np.array([float(rate_)]))[0] == pytest.approx(
+        float(exact), abs=1e-8
+    )
     assert exact >= rate_ * count * price * (1 - price)
     assert exact < rate_ * count * price * (1 - price) + Decimal("0.0201")
 

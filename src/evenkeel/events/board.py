@@ -241,7 +241,7 @@ def _intervals(rows: tuple[Contract, ...], event: IntArray, events: int) -> tupl
 
 
 def _decimals(strike: float | None) -> int:
-    text = "" if strike is None else format(Decimal(repr(strike)), "f")
+    text = "" if strike is None else format(Decimal(repr(float(strike))), "f")
     return len(text.partition(".")[2].rstrip("0"))
 
 

@@ -134,29 +134,21 @@ def cost_of(count: Array, price: Array, rate: Array) -> Array:
 
 
 def counts(
-    p: Array,
-    price: Array,
-    rate: Array,
-    most: Array,
-    step: Array,
-    *,
-    bankroll: float,
-    fraction: float,
-    rule: Callable[[Array, Array], Array] = kelly,
+    p: Array, price: Array, rate: Array, most: Array, step: Array, *, budget: Callable[[Array, Array], Array]
 ) -> tuple[Array, Array]:
-    """Contracts that spend at most `fraction` of the rule's share at their own cost, and the cost of one.
+    """Contracts that take no more than their budget at their own cost, and the cost of one; all of one shape.
 
-    p, price, rate  staked probability · USD that the outcome is asked at · of the fee; all of one shape
-    most, step      contracts that caps and depth allow, finite · 1, or 0.01 where fractions are traded
-    rule            share of the bankroll for (p, cost): `kelly`, each by itself, or `partition`, all together
+    p, price, rate  staked probability · USD that the outcome is asked at · of the fee
+    most, step      contracts that can be had, finite · 1, or 0.01 where fractions are traded
+    budget          USD for each, of (p, cost): a fraction of Kelly under caps; less where the cost is higher
     ->              multiples of step, never above `most`; 0 where a single step is too much: nothing is rounded up
 
     Rounding makes few contracts dearer than many: sizes only go down, until the size and its own cost agree.
     """
     held, cost = _steps(most, step), cost_of(np.zeros(np.shape(p)), price, rate)
     while True:
-        share = fraction * rule(p, cost)
-        fewer = np.minimum(held, _steps(bankroll * share / np.where(cost > 0, cost, 1.0), step))
+        affordable = budget(p, cost) / np.where(cost > 0, cost, 1.0)
+        fewer = np.minimum(held, _steps(affordable, step))
         cost = cost_of(fewer, price, rate)
         if np.array_equal(fewer, held):
             return fewer, cost
