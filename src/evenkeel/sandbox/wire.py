@@ -12,7 +12,7 @@ import struct
 import threading
 import time
 from collections.abc import Iterator, MutableMapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -152,7 +152,8 @@ async def _reset(scope: Scope) -> None:
     """Send RST instead of an answer."""
     transport = scope["state"]["transport"]
     linger = struct.pack("ii", 1, 0)  # on, 0 s: close() sends RST and no FIN
-    transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+    with suppress(OSError):  # the client may be gone already
+        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
     transport.abort()
     await asyncio.sleep(0.01)  # until the server knows that nobody waits for an answer any more
 
