@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evenkeel.events.fair import Lognormal, Spot, inside, normal, remaining, sd
+from evenkeel.events.fair import Lognormal, Spot, inside, normal, remaining, sd, vega
 from evenkeel.events.volatility import Volatility, realised
 from evenkeel.units import YEAR_S
 from events.laddered import NOW, board, made, partitioned
@@ -158,6 +158,17 @@ def test_the_printed_part_of_the_minute_decides():
 def test_what_is_not_known_is_nan(spots):
     """No price, an old one, or no volatility: NaN, never 0.5."""
     assert np.isnan(Lognormal()(board(made(floor=60000.0)), spots).p).all()
+
+
+@given(st.floats(0.2, 2.0), st.floats(-3, 3), st.floats(0.01, 2))
+def test_the_error_of_a_range_is_that_of_its_width(scale, z, wide):
+    """The slope in the width, against a finite difference of the probability itself."""
+    low, high = np.exp([[0.01 * scale * z], [0.01 * scale * (z + wide)]])
+    one, sd_ = np.ones(1), np.array([0.01])
+
+    slope = (inside(low, high, one, sd_ * 1.0001) - inside(low, high, one, sd_ * 0.9999)) / 2e-4
+
+    assert vega(low, high, one, sd_) == pytest.approx(slope, abs=1e-6)
 
 
 def test_an_uncertain_volatility_is_an_uncertain_probability():

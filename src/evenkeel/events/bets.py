@@ -16,7 +16,7 @@ import numpy as np
 
 from evenkeel.events.board import ONE, Ladders, disjoint, members_of
 from evenkeel.events.fair import Fair
-from evenkeel.events.fees import fee, rate, rates
+from evenkeel.events.fees import fee, rate
 from evenkeel.events.stake import basket_growth, counts, growth, kelly, partition, sides
 from evenkeel.types import Array, BoolArray, IntArray
 
@@ -119,7 +119,7 @@ class Limits:
 def offers(board: Ladders, fair: Fair, staked: Fair, limits: Limits, max_count: float) -> Offers:
     """Every side of every contract, sized as if it were the only one: a fraction of Kelly under the caps."""
     price, size = np.stack([board.ask, 1 - board.bid]), np.stack([board.ask_size, board.bid_size])
-    rate_ = np.tile(rates(board.contracts), (2, 1))
+    rate_ = np.tile(board.rate, (2, 1))
     step = np.tile([0.01 if c.fractional else 1.0 for c in board.contracts], (2, 1))
     cap = min(limits.market, limits.event)
 

@@ -9,18 +9,21 @@ The laws: NO = 1 - YES everywhere; a missing price is no quote, never 0, 1 or 0.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from enum import IntEnum
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from evenkeel.errors import DataError
+from evenkeel.events.fees import rates
 from evenkeel.types import Array, Board, BoolArray, Contract, IntArray
 from evenkeel.units import utc
+
+Name = TypeVar("Name", bound=Hashable)
 
 ONE: Final = Decimal(1)
 _SUBTLE: Final = 1e-9
@@ -58,6 +61,7 @@ class Ladders:
     low, high       (M,) it pays if low <= settled value < high; USD, 0 and inf at the ends, NaN = no strikes
     left            (M,) s to the close, < 0 after it · age  (M,) s since the quote was true
     bid, ask        (M,) USD of YES; NaN = no quote · bid_size, ask_size  (M,) contracts, 0 = none
+    rate            (M,) of a taker's fee, see `fees`; NaN = terms unknown
     flaw            (M,) int8, `Flaw`
     """
 
@@ -75,6 +79,7 @@ class Ladders:
     ask: Array
     bid_size: Array
     ask_size: Array
+    rate: Array
     flaw: NDArray[np.int8]
 
     @property
@@ -212,11 +217,13 @@ def ladders(board: Board) -> Ladders:
         ask=ask,
         bid_size=_floats([c.bid_size for c in rows]),
         ask_size=_floats([c.ask_size for c in rows]),
+        rate=rates(rows),
         flaw=flaw,
     )
 
 
-def _numbered(names: list[str]) -> tuple[tuple[str, ...], IntArray]:
+def _numbered(names: Sequence[Name]) -> tuple[tuple[Name, ...], IntArray]:
+    """What occurs, in the order of its first place, and which of it each is."""
     place = {name: i for i, name in enumerate(dict.fromkeys(names))}
     return tuple(place), np.array([place[name] for name in names], dtype=np.int64)
 
@@ -230,31 +237,25 @@ def _intervals(rows: tuple[Contract, ...], event: IntArray, events: int) -> tupl
 
     The settled value is rounded to the cent: `64,100 to 64,199.99` is [64099.995, 64199.995), and the next one begins
     there. The step is read from the strikes of the event; where all are round, rounding is not seen and not corrected.
+    A strike itself counts for `between` and `or_equal`.
     """
+    floor, cap = (np.array([math.nan if x is None else x for x in side], dtype=np.float64)
+                  for side in ([c.floor for c in rows], [c.cap for c in rows]))  # fmt: skip
     decimals = np.zeros(events, dtype=np.int64)
-    for i, row in zip(event.tolist(), rows, strict=True):
-        decimals[i] = max(decimals[i], _decimals(row.floor), _decimals(row.cap))
-    half = np.where(decimals >= 2, 0.5 * 10.0**-decimals, 0.0)[event].tolist()
-    edges = [_edges(row, h) for row, h in zip(rows, half, strict=True)]
-    low, high = np.array(edges, dtype=np.float64).reshape(len(rows), 2).T.copy()
-    return low, high
+    np.maximum.at(decimals, event, np.maximum(_decimals(floor), _decimals(cap)))
+    half = np.where(decimals >= 2, 0.5 * 10.0**-decimals, 0.0)[event]
+    kind = np.array([c.kind for c in rows], dtype=np.str_)
+    above, below = np.isin(kind, ("greater", "greater_or_equal")), np.isin(kind, ("less", "less_or_equal"))
+    whole = ((kind == "between") & (floor <= cap)) | (above & np.isfinite(floor)) | (below & np.isfinite(cap))
+    low = np.where(below, 0.0, floor + np.where(kind == "greater", half, -half))
+    high = np.where(above, math.inf, cap + np.where(kind == "less", -half, half))
+    return np.where(whole, low, math.nan), np.where(whole, high, math.nan)
 
 
-def _decimals(strike: float | None) -> int:
-    text = "" if strike is None else format(Decimal(repr(float(strike))), "f")
-    return len(text.partition(".")[2].rstrip("0"))
-
-
-def _edges(row: Contract, half: float) -> tuple[float, float]:
-    """The interval of one contract; a strike itself counts for `between` and `or_equal`."""
-    floor, cap = row.floor, row.cap
-    if row.kind == "between" and floor is not None and cap is not None and floor <= cap:
-        return floor - half, cap + half
-    if row.kind in ("greater", "greater_or_equal") and floor is not None:
-        return (floor + half if row.kind == "greater" else floor - half), math.inf
-    if row.kind in ("less", "less_or_equal") and cap is not None:
-        return 0.0, (cap - half if row.kind == "less" else cap + half)
-    return math.nan, math.nan
+def _decimals(strike: Array) -> IntArray:
+    """(M,) decimals with which strikes are written, at most 8; 0 for none."""
+    shown = np.where(np.isfinite(strike), strike, 0.0)
+    return np.asarray(np.sum([np.round(shown, d) != shown for d in range(8)], axis=0), dtype=np.int64)
 
 
 # ---------------------------------------------------------------- sanity
@@ -263,7 +264,7 @@ def _edges(row: Contract, half: float) -> tuple[float, float]:
 def _flaws(
     rows: tuple[Contract, ...], event: IntArray, edges: tuple[Array, Array], bid: Array, ask: Array
 ) -> NDArray[np.int8]:
-    misread = np.array([_off_grid(row) for row in rows], dtype=bool)
+    misread = _off_grid(rows, bid) | _off_grid(rows, ask)
     disorder, beyond = np.zeros(len(rows), dtype=bool), np.zeros(len(rows), dtype=bool)
     declared = np.array([row.exclusive for row in rows], dtype=bool)
     for members in members_of(event):
@@ -291,9 +292,17 @@ def members_of(event: IntArray) -> list[IntArray]:
     return np.split(order, np.flatnonzero(np.diff(event[order])) + 1)
 
 
-def _off_grid(row: Contract) -> bool:
-    quotes = [quote for quote in (row.yes_bid, row.yes_ask) if quote is not None]
-    return bool(row.ticks) and not all(on_grid(quote, row.ticks) for quote in quotes)
+def _off_grid(rows: tuple[Contract, ...], quote: Array) -> BoolArray:
+    """(M,) whether a quote is not on its contract's grid; False without a quote or a grid."""
+    grids, of = _numbered([c.ticks for c in rows])
+    on = np.isnan(quote)
+    for i, ticks in enumerate(grids):
+        on |= (of == i) & (not ticks)
+        for start, end, step in ((float(a), float(b), float(c)) for a, b, c in ticks):
+            steps = (quote - start) / step
+            inside = (quote > start - _SUBTLE) & (quote < end + _SUBTLE)
+            on |= (of == i) & inside & (np.abs(steps - np.round(steps)) < 1e-6)
+    return ~on
 
 
 def _contradicted(low: Array, high: Array, bid: Array, ask: Array) -> BoolArray:

@@ -75,18 +75,18 @@ class Lognormal:
 
     def __call__(self, board: Ladders, spots: Mapping[str, Spot]) -> Fair:
         """NaN without strikes, without a young price and volatility, and after the close."""
-        spot, sigma, wobble = self._known(board, spots)
+        spot, sigma, error = self._known(board, spots)
         low, high = (remaining(edge, board.left, printed(board, spots)) for edge in (board.low, board.high))
-        p, less, more = (inside(low, high, spot, sd(s, board.left)) for s in (sigma, sigma - wobble, sigma + wobble))
-        return Fair(p, np.abs(more - less) / 2)
+        width = sd(sigma, board.left)
+        return Fair(inside(low, high, spot, width), np.abs(vega(low, high, spot, width)) * error / sigma)
 
     def _known(self, board: Ladders, spots: Mapping[str, Spot]) -> tuple[Array, Array, Array]:
-        """(M,) price, volatility and its error, kept above a tenth of the volatility on its low side."""
+        """(M,) price, volatility and its error; NaN where nothing young is known."""
         rows = np.full((3, len(board.assets)), np.nan)
         for i, asset in enumerate(board.assets):
             spot = spots.get(asset)
-            if spot is not None and spot.age_s <= self.oldest_s:
-                rows[:, i] = spot.price, spot.volatility.sigma, min(spot.volatility.error, 0.9 * spot.volatility.sigma)
+            if spot is not None and spot.age_s <= self.oldest_s and spot.price > 0 and spot.volatility.sigma > 0:
+                rows[:, i] = spot.price, spot.volatility.sigma, spot.volatility.error
         price, sigma, error = rows[:, board.asset]
         return price, sigma, error
 
@@ -130,7 +130,18 @@ def inside(low: Array, high: Array, spot: Array, sd_: Array) -> Array:
     """
     lower, upper = score(low, spot, sd_), score(high, spot, sd_)
     flip = lower > 0
-    return np.where(flip, normal(-lower) - normal(-upper), normal(upper) - normal(lower))
+    return normal(np.where(flip, -lower, upper)) - normal(np.where(flip, -upper, lower))
+
+
+def vega(low: Array, high: Array, spot: Array, sd_: Array) -> Array:
+    """(M,) change of `inside` for a relative change of sd: density(z) (sd - z) at the upper end less the lower one."""
+
+    def at(strike: Array) -> Array:
+        z = score(strike, spot, sd_)
+        near = np.where(np.isinf(z), 0.0, z)
+        return np.where(np.isinf(z), 0.0, np.exp(-(near**2) / 2) / math.sqrt(2 * math.pi) * (sd_ - near))
+
+    return at(high) - at(low)
 
 
 def score(strike: Array, spot: Array, sd_: Array) -> Array:
@@ -141,6 +152,6 @@ def score(strike: Array, spot: Array, sd_: Array) -> Array:
 
 
 def normal(z: Array) -> Array:
-    """Standard normal distribution function, to 1e-15: erfc by its machine implementation, once for each value."""
-    flat = (-np.asarray(z) / math.sqrt(2)).ravel().tolist()
-    return np.array([0.5 * math.erfc(x) for x in flat], dtype=np.float64).reshape(np.shape(z))
+    """Standard normal distribution function, to 1e-15: the machine's erfc, once for each value."""
+    flat = (np.asarray(z) * -math.sqrt(0.5)).ravel().tolist()
+    return 0.5 * np.fromiter(map(math.erfc, flat), np.float64, len(flat)).reshape(np.shape(z))

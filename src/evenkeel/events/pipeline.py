@@ -21,7 +21,6 @@ from numpy.typing import NDArray
 from evenkeel.events.bets import Bet, Limits, Offers, Proposal, bets, offers, scaled
 from evenkeel.events.board import Flaw, Ladders, series_of
 from evenkeel.events.fair import Fair, Model, Spot
-from evenkeel.events.fees import rates
 from evenkeel.events.stake import Skill, shrunk
 from evenkeel.types import BoolArray, Contract
 from evenkeel.units import DAY_S, Key, iso
@@ -167,7 +166,7 @@ def screen(board: Ladders, settings: ScreenSettings) -> Codes:
     stopped = {
         Why.NOT_ACTIVE: _each([c.status != "active" for c in rows]),
         Why.SERIES_OFF: _each([series_of(c.ticker) not in settings.series for c in rows]),
-        Why.TERMS_UNKNOWN: np.isnan(rates(rows)) | _each([not c.ticks for c in rows]),
+        Why.TERMS_UNKNOWN: np.isnan(board.rate) | _each([not c.ticks for c in rows]),
         Why.STALE_QUOTE: ~(board.age <= settings.max_age_s),
         Why.TOO_CLOSE: board.left < settings.min_left_s,
         Why.TOO_FAR: board.left > settings.max_left_s,
