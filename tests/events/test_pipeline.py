@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from dataclasses import replace
 from decimal import Decimal
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -31,6 +33,7 @@ from evenkeel.events.volatility import Volatility
 from evenkeel.units import YEAR_S
 from events.laddered import NOW, board, made, partitioned, quoted
 
+ROOT = Path(__file__).resolve().parents[2]
 VOL = 0.5 / math.sqrt(YEAR_S)
 SKILLED = Skill(1000, 1.0, 0.0)
 RICH = Exposure(100_000.0, 100_000.0)
@@ -294,3 +297,12 @@ def test_three_thousand_contracts_are_scanned_at_once():
     assert {leg.event for leg in done.proposals} == {"KXBTCD-7"}
     assert set(b.flaw.tolist()) <= {Flaw.NONE, Flaw.ONE_SIDED, Flaw.EMPTY}
     assert np.isfinite(done.fair.p).all()
+
+
+def test_every_code_is_explained():
+    """What a contract is refused for stands in docs/reference/reason-codes.md, and why a ladder says nothing."""
+    page = (ROOT / "docs" / "reference" / "reason-codes.md").read_text()
+    source = (ROOT / "src" / "evenkeel" / "events" / "implied.py").read_text()
+    codes = {*(x.name for x in (*Why, *Flaw)), *re.findall(r'"([A-Z]+_[A-Z]+)"', source), "TOO_CLOSE"}
+
+    assert [code for code in sorted(codes) if f"`{code}`" not in page] == []
