@@ -148,7 +148,7 @@ class Contract:
 
     kind            the venue's strike type: `greater`, `greater_or_equal`, `less`, `less_or_equal`, `between`; another
                     word (`structured`) has no strikes, and so no price model
-    floor, cap      strikes, USD · expiry  UTC s of the close
+    floor, cap      strikes, USD · expiry  UTC s of the close; without strikes, of when the result is expected
     yes_bid, yes_ask  best prices of YES; those of NO are 1 - the other one · bid_size, ask_size  contracts there
     ticks           price grid: (from, to, step), ascending; empty = unknown, no order can be written
     fee_type, fee_multiplier  of the series; "" and None = unknown, no stake can be computed

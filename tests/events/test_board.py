@@ -14,7 +14,12 @@ from hypothesis import strategies as st
 from evenkeel.errors import DataError
 from evenkeel.events.board import Flaw, complement, contract, disjoint, on_grid, price, series_of, snapped, tiles
 from evenkeel.events.board import ladders as arrays
-from evenkeel.types import Board
+from evenkeel.events.fair import Lognormal, Spot
+from evenkeel.events.volatility import Volatility
+from evenkeel.market.synthetic import SyntheticSettings, market
+from evenkeel.market.synthetic_boards import board as crowd
+from evenkeel.types import Board, Pair
+from evenkeel.units import DAY_S
 from events.laddered import CENTS, DATA, NOW, TAPERED, board, made, partitioned
 
 ROW = {
@@ -63,6 +68,15 @@ def test_sides_that_disagree_are_refused():
     """NO = 1 - YES everywhere: a row in which it is not was misread."""
     with pytest.raises(DataError, match=r"yes_ask is 0\.1200, but no_bid says 0\.1"):
         contract({**ROW, "no_bid_dollars": "0.9000"}, asset="BTC")
+
+
+def test_a_game_ends_when_it_is_expected_to():
+    """Its close time is days after it; a ladder's close time is the close, although it may close early as well."""
+    early = {"can_close_early": True, "expected_expiration_time": "2026-07-10T09:00:00Z"}
+
+    assert contract({**ROW, **early, "strike_type": "structured"}, asset="NBA").expiry == 1_783_674_000
+    assert contract({**ROW, **early}, asset="BTC").expiry == 1_783_681_200
+    assert contract({**ROW, "strike_type": "structured"}, asset="NBA").expiry == 1_783_681_200
 
 
 @pytest.mark.parametrize("lost", ["ticker", "event_ticker", "close_time"])
@@ -232,3 +246,21 @@ def test_real_ladders_are_sane():
     assert flaws[Flaw.CROSSED] + flaws[Flaw.DISORDER] + flaws[Flaw.OFF_GRID] == 0
     assert flaws[Flaw.SUM] <= 0.05 * flaws.sum()
     assert two_sided > 3 * events
+
+
+def test_the_embedded_market_quotes_sane_ladders():
+    """The board of the synthetic crowd: its terms are known, thresholds in order, priced as the crowd prices them."""
+    coin = Pair("BTC", "BTC/USD", 1, 2, 3, Decimal(1))
+    world = SyntheticSettings()
+    panel = market([coin], world.epoch, world.epoch + 3 * DAY_S, 1800, world)
+    b = arrays(crowd(panel, 143, world))
+    returns = np.diff(np.log(panel.close[47:144, 0]))
+    sigma = math.sqrt(float(np.mean(returns**2)) / 1800)
+
+    fair = Lognormal()(b, {"BTC": Spot(float(panel.close[143, 0]), 0.0, Volatility(sigma, 0.0))})
+
+    assert set(b.flaw.tolist()) <= {Flaw.NONE, Flaw.ONE_SIDED, Flaw.EMPTY}
+    assert np.isfinite(b.rate).all()
+    two_sided = b.flaw == Flaw.NONE
+    assert two_sided.sum() > 15
+    assert np.abs(fair.p - b.mid)[two_sided].max() < 0.02

@@ -130,7 +130,7 @@ def contract(row: Mapping[str, Any], *, asset: str, fee_type: str = "", fee_mult
     event or close.
     """
     try:
-        ticker, event, close = str(row["ticker"]), str(row["event_ticker"]), utc(row["close_time"])
+        ticker, event, expiry = str(row["ticker"]), str(row["event_ticker"]), utc(_expected(row))
     except (KeyError, ValueError) as error:
         raise DataError(f"market {row.get('ticker', '?')}: no ticker, event or close time ({error})") from None
     return Contract(
@@ -140,7 +140,7 @@ def contract(row: Mapping[str, Any], *, asset: str, fee_type: str = "", fee_mult
         kind=str(row.get("strike_type") or ""),
         floor=_strike(row.get("floor_strike")),
         cap=_strike(row.get("cap_strike")),
-        expiry=close,
+        expiry=expiry,
         yes_bid=_side(row, "yes_bid", "no_ask"),
         yes_ask=_side(row, "yes_ask", "no_bid"),
         bid_size=_count(row.get("yes_bid_size_fp")),
@@ -163,6 +163,13 @@ def _side(row: Mapping[str, Any], yes: str, no: str) -> Decimal | None:
     if own is not None and other is not None and own != other:
         raise DataError(f"market {row['ticker']}: {yes} is {own}, but {no} says {other}")
     return own if own is not None else other
+
+
+def _expected(row: Mapping[str, Any]) -> Any:
+    """When trading ends. What closes when it is decided (a game) has a close time days later: then the expected end."""
+    early = row.get("can_close_early") is True and row.get("strike_type") in ("structured", "custom", "functional")
+    expected = row.get("expected_expiration_time") or row.get("occurrence_datetime")
+    return expected if early and expected else row["close_time"]
 
 
 def _strike(given: Any) -> float | None:
