@@ -17,7 +17,6 @@ class Rule:
     """A pair at a venue."""
 
     asset: str
-    tradable: bool = True
     price_decimals: int = 2
     amount_decimals: int = 3
     min_notional: Decimal = Decimal(5)
@@ -41,7 +40,7 @@ def test_only_what_is_suspended_or_gone_is_frozen():
     view = world.view()
     a, b, c, *rest = view.assets
     faulty = replace(view, fault=np.where(np.array(view.assets) == b, Fault.STALE, view.fault).astype(np.int8))
-    found = shown(faulty, book(Rule(a, tradable=False), Rule(b, tradable=False), *(Rule(x) for x in rest)))
+    found = shown(faulty, book(*(Rule(x) for x in rest)))
 
     assert [Fault(found.fault[view.assets.index(x)]) for x in (a, b, c)] == [
         Fault.SUSPENDED,
@@ -49,14 +48,15 @@ def test_only_what_is_suspended_or_gone_is_frozen():
         Fault.SUSPENDED,
     ]
     assert (found.fault[3:] == faulty.fault[3:]).all()
-    assert shown(view, {}) is view
+    assert shown(view, None) is view
+    assert (shown(view, {}).fault != Fault.OK).all()
 
 
 def test_every_difference_is_told_once():
     pairs = laid_over(world.PAIRS[:2], book(*(Rule(pair.asset) for pair in world.PAIRS[:2])))
     one, two = (pair.asset for pair in pairs)
     before = book(Rule(one), Rule(two))
-    after = book(Rule(one, amount_decimals=1), Rule(two, tradable=False), Rule("NEW"))
+    after = book(Rule(one, amount_decimals=1), Rule("NEW"))
 
     assert news(before, after, pairs) == {"changed": [one], "suspended": [two], "new": ["NEW"]}
     assert news(after, before, pairs) == {"resumed": [two]}

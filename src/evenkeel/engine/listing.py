@@ -20,14 +20,6 @@ class Allowed(Protocol):
     """One pair against USD as the venue has it; min_notional USD."""
 
     @property
-    def asset(self) -> str:
-        """The coin."""
-
-    @property
-    def tradable(self) -> bool:
-        """Whether orders are taken."""
-
-    @property
     def price_decimals(self) -> int:
         """Decimals of a price."""
 
@@ -40,20 +32,20 @@ class Allowed(Protocol):
         """An order has to be above it."""
 
 
+Rulebook = Mapping[str, Allowed]
+"""What can be traded now, by asset: what is not in it is suspended or not listed."""
+
+
 @runtime_checkable
 class Lister(Protocol):
     """A venue that tells what it allows."""
 
-    def rules(self, time: int) -> Sequence[Allowed]:
-        """Every pair, as of now. Raises VenueError and VenueUnknownError."""
-
-
-Rulebook = Mapping[str, Allowed]
-"""By asset; empty = the venue has not said yet, or does not tell: then everything is as configured."""
+    def rulebook(self, time: int) -> Rulebook:
+        """Every pair that can be traded now. Raises VenueError and VenueUnknownError."""
 
 
 def laid_over(pairs: Iterable[Pair], rulebook: Rulebook) -> tuple[Pair, ...]:
-    """The pairs with the venue's precision and minimum."""
+    """The pairs with the venue's precision and minimum; what it does not trade now stays as it is."""
     return tuple(_laid(pair, rulebook.get(pair.asset)) for pair in pairs)
 
 
@@ -65,8 +57,11 @@ def _laid(pair: Pair, now: Allowed | None) -> Pair:
     )
 
 
-def shown(view: View, rulebook: Rulebook) -> View:
-    """The view in which a pair that the venue does not trade now is SUSPENDED: frozen, and bought by nobody."""
+def shown(view: View, rulebook: Rulebook | None) -> View:
+    """The view in which a pair that the venue does not trade now is SUSPENDED: frozen, and bought by nobody.
+
+    rulebook  None = the venue has not said, or tells nothing: all are traded
+    """
     closed = np.array([_closed(asset, rulebook) for asset in view.assets])
     if not closed.any():
         return view
@@ -74,21 +69,20 @@ def shown(view: View, rulebook: Rulebook) -> View:
     return replace(view, fault=fault.astype(view.fault.dtype))
 
 
-def _closed(asset: str, rulebook: Rulebook) -> bool:
-    """Suspended, or no longer listed."""
-    return bool(rulebook) and not (asset in rulebook and rulebook[asset].tradable)
+def _closed(asset: str, rulebook: Rulebook | None) -> bool:
+    return rulebook is not None and asset not in rulebook
 
 
-def news(before: Rulebook, after: Rulebook, pairs: Sequence[Pair]) -> dict[str, list[str]]:
+def news(before: Rulebook | None, after: Rulebook, pairs: Sequence[Pair]) -> dict[str, list[str]]:
     """What is different, by kind, as assets; `pairs` as planned so far. Kinds without an asset are left out.
 
-    changed    precision or minimum · suspended, resumed  of what may be held · new  listed, and not in the universe
+    changed    precision or minimum · suspended, resumed  of what may be held · new  traded, and not in the universe
     """
     ours = [pair.asset for pair in pairs]
     found = {
         "changed": [pair.asset for pair in pairs if _laid(pair, after.get(pair.asset)) != pair],
         "suspended": [asset for asset in ours if _closed(asset, after) and not _closed(asset, before)],
         "resumed": [asset for asset in ours if _closed(asset, before) and not _closed(asset, after)],
-        "new": [asset for asset in after if asset not in before and asset not in ours],
+        "new": [asset for asset in after if asset not in (before or {}) and asset not in ours],
     }
     return {kind: sorted(assets) for kind, assets in found.items() if assets}

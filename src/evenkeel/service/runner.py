@@ -65,7 +65,7 @@ class Runner:
     desk: Desk | None = None
     watch: Watched | None = None
     lister: Lister | None = None
-    rulebook: Rulebook = field(default_factory=dict)
+    rulebook: Rulebook | None = None
     scored: dict[str, Any] = field(default_factory=dict)
     _pen: threading.Lock = field(default_factory=threading.Lock)
 
@@ -165,7 +165,7 @@ class Runner:
         if self.lister is None:
             return
         try:
-            found = {rule.asset: rule for rule in self.lister.rules(int(self.wall()))}
+            found = self.lister.rulebook(int(self.wall()))
         except (VenueError, VenueUnknownError) as error:
             self.log.warning("rules_unreadable", error=str(error))
             return

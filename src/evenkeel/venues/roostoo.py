@@ -145,6 +145,10 @@ class Roostoo:
         """What the venue allows now, per pair against USD; orders are checked by it from now on."""
         return self._fresh_rules(Priority.PRICE)
 
+    def rulebook(self, time: int) -> Mapping[str, Rule]:
+        """What can be traded now and how finely, by asset."""
+        return {rule.asset: rule for rule in self.rules(time) if rule.tradable}
+
     def quotes(self, time: int, priority: Priority = Priority.PRICE) -> dict[str, Tick]:  # noqa: ARG002
         """Best bid and ask of every pair that has them, by asset, in one call.
 

@@ -167,6 +167,10 @@ class Spot:
         self._known = {}
         return {asset: rows.rule(one) for asset, one in self._listings().items() if one.market.get("active")}
 
+    def rulebook(self, time: int) -> Mapping[str, Pair]:
+        """The same: what a service asks for."""
+        return self.rules(time)
+
     def quotes(self, time: int) -> Mapping[str, Touch]:
         """Best bid and ask (USD per coin) of each pair that has them; `time` is when they were asked for."""
         named = {one.symbol: one for one in self._listings().values()}
