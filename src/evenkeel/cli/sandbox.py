@@ -1,4 +1,4 @@
-"""`sandbox`: loopback servers that speak Roostoo, Binance and Coinbase over one market and one fault plan."""
+"""`sandbox`: loopback servers that speak Roostoo, Binance, Coinbase and Kalshi over one market and one fault plan."""
 
 from __future__ import annotations
 
@@ -57,6 +57,9 @@ def sandbox(
     capital: Annotated[
         str | None, typer.Option(help="USD that each account starts with; default: venue.capital.")
     ] = None,
+    boards: Annotated[
+        Path | None, typer.Option(help="Parquet file of captured Kalshi boards; default: ladders over the market.")
+    ] = None,
     config: ConfigFile = None,
     overrides: Overrides = None,
     as_json: AsJson = False,
@@ -70,7 +73,7 @@ def sandbox(
     chosen = loaded.config.synthetic.seed if seed is None else seed
     cash = loaded.config.venue.capital if capital is None else _usd(capital)
     panel = _panel(made, loaded.config, source, bar, pairs, window, chosen)
-    box = _built(panel, pairs, faults, begin, speed, chosen, cash)
+    box = _built(panel, pairs, faults, begin, speed, chosen, cash, boards)
     if not box.market.begin <= now < box.market.end:
         told = f"{iso(box.market.begin)} .. {iso(box.market.end)}"
         raise UsageError(f"{source} has a market from {told} only: choose --from within")
@@ -100,10 +103,18 @@ def _panel(
 
 
 def _built(
-    panel: Panel, pairs: Sequence[Pair], plan: Path | None, begin: int | None, speed: float, seed: int, cash: Decimal
+    panel: Panel,
+    pairs: Sequence[Pair],
+    plan: Path | None,
+    begin: int | None,
+    speed: float,
+    seed: int,
+    cash: Decimal,
+    boards: Path | None,
 ) -> Sandbox:
     try:
         from evenkeel.sandbox import app, faults
+        from evenkeel.sandbox.kalshi_recorded import Recorded
     except ImportError as error:
         raise NotReadyError(f"the sandbox needs {error.name}: pip install 'evenkeel[dashboard]'") from error
     from evenkeel.sandbox.clock import Clock
@@ -112,13 +123,17 @@ def _built(
     rules = () if plan is None else faults.read(plan)
     clock = Clock(time.time, start=begin, speed=speed)
     market = Market(panel, {pair.asset: pair for pair in pairs})
-    return app.build(market, clock, faults.Faults(rules, seed=seed), seed=seed, capital=cash)
+    world = None if boards is None else Recorded(boards, seed)
+    return app.build(market, clock, faults.Faults(rules, seed=seed), seed=seed, capital=cash, boards=world)
 
 
 def _document(box: Sandbox, url: str, source: str, panel: Panel, seed: int, cash: Decimal) -> dict[str, Any]:
+    from evenkeel.sandbox import kalshi_keys
+
     return {
         "command": "sandbox", "roostoo": f"{url}/roostoo", "binance": f"{url}/binance/api/v3",
-        "coinbase": f"{url}/coinbase", "controls": f"{url}/sandbox", "key": box.account.key,
+        "coinbase": f"{url}/coinbase", "kalshi": f"{url}/kalshi/trade-api/v2",
+        "kalshi_key": kalshi_keys.key_id(box.seed), "controls": f"{url}/sandbox", "key": box.account.key,
         "secret": box.account.secret, "seed": seed, "capital": plain(cash), "source": source,
         "bar": duration(panel.bar_s), "assets": len(panel.assets), "from": iso(box.market.begin),
         "to": iso(box.market.end), "now": iso(int(box.clock.now())), "speed": box.clock.speed,
@@ -127,8 +142,9 @@ def _document(box: Sandbox, url: str, source: str, panel: Panel, seed: int, cash
 
 
 def _show(document: dict[str, Any]) -> None:
-    for name in ("roostoo", "binance", "coinbase", "controls", "key", "secret"):
+    for name in ("roostoo", "binance", "coinbase", "kalshi", "controls", "key", "secret"):
         say(f"{name:<9} {document[name]}")
+    say(f"kalshi    key {document['kalshi_key']}, private key at {document['controls']}/kalshi.pem")
     say(f"market    {document['source']}, {document['assets']} assets, {document['bar']} bars, "
         f"{document['from']} .. {document['to']}")  # fmt: skip
     say(f"time      {document['now']}, {document['speed']:g} s per second; {document['faults']} faults planned")

@@ -1,7 +1,8 @@
-"""Which servers stand on one port? Venues under `/roostoo`, `/binance`, `/coinbase`; the controls under `/sandbox/`.
+"""Which servers stand on one port? `/roostoo`, `/binance`, `/coinbase`, `/kalshi`; the controls under `/sandbox/`.
 
-All share one market, one clock and one fault plan. `GET /sandbox/state` has Roostoo's accounts and orders, exactly;
-`GET` and `PUT` of `/sandbox/clock` and `/sandbox/faults` show and change the time and the plan while it runs.
+All share one market, one clock and one fault plan. `GET /sandbox/state` has the accounts at Roostoo and Kalshi, to the
+last decimal; `GET` and `PUT` of `/sandbox/clock` and `/sandbox/faults` show and change the time and the plan while it
+runs.
 """
 
 from __future__ import annotations
@@ -17,11 +18,14 @@ import orjson
 from fastapi import APIRouter, FastAPI, Request, Response
 
 from evenkeel.errors import EvenkeelError, UsageError
-from evenkeel.sandbox import binance, coinbase, roostoo
+from evenkeel.sandbox import binance, coinbase, kalshi, kalshi_keys, roostoo
 from evenkeel.sandbox import faults as plans
 from evenkeel.sandbox.clock import Clock
 from evenkeel.sandbox.exchange import Exchange, Rules
 from evenkeel.sandbox.faults import Faults
+from evenkeel.sandbox.kalshi_boards import Synthetic, World
+from evenkeel.sandbox.kalshi_orders import Rules as KalshiRules
+from evenkeel.sandbox.kalshi_venue import Venue
 from evenkeel.sandbox.market import Market
 from evenkeel.sandbox.wire import Faulty, serving
 from evenkeel.units import utc
@@ -31,13 +35,18 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Sandbox:
-    """A built sandbox. `account` has the keys of the one account at Roostoo and of the one at Binance."""
+    """A built sandbox. `account` has the keys of the one account at Roostoo and of the one at Binance.
+
+    Kalshi's key follows from `seed`: see `kalshi_keys`.
+    """
 
     market: Market
     clock: Clock
     faults: Faults
     exchange: Exchange
     account: roostoo.Account
+    kalshi: Venue
+    seed: int
     application: Faulty
 
     def serve(self, *, host: str = "127.0.0.1", port: int = 0) -> AbstractContextManager[str]:
@@ -46,9 +55,20 @@ class Sandbox:
 
 
 def build(
-    market: Market, clock: Clock, faults: Faults, *, seed: int, capital: Decimal, rules: Rules | None = None
+    market: Market,
+    clock: Clock,
+    faults: Faults,
+    *,
+    seed: int,
+    capital: Decimal,
+    rules: Rules | None = None,
+    boards: World | None = None,
+    kalshi_rules: KalshiRules | None = None,
 ) -> Sandbox:
-    """All venues over one market. `seed` makes the keys; each account starts with `capital` USD (USDT at Binance)."""
+    """All venues over one market. `seed` makes the keys; each account starts with `capital` USD (USDT at Binance).
+
+    boards  what Kalshi lists; None = ladders over the market, as `seed` has them
+    """
     exchange, account = Exchange(market, rules), roostoo.account("sandbox", seed)
     exchange.open(account.name, capital)
     app = FastAPI(title="evenkeel sandbox", docs_url=None, redoc_url=None, openapi_url=None)
@@ -57,8 +77,21 @@ def build(
         binance.routes(market, clock, faults, cash=capital, key=account.key, secret=account.secret), prefix="/binance"
     )
     app.include_router(coinbase.routes(market, clock, faults), prefix="/coinbase")
-    app.include_router(_controls(clock, faults, {"roostoo": exchange.state}), prefix="/sandbox")
-    return Sandbox(market, clock, faults, exchange, account, Faulty(app, faults))
+    venue = Venue(Synthetic(market, seed) if boards is None else boards, capital, clock.now(), kalshi_rules)
+    app.include_router(kalshi.routes(kalshi.Desk(venue, clock, seed), faults), prefix="/kalshi")
+    states = {"roostoo": exchange.state, "kalshi": venue.state}
+    app.include_router(_controls(clock, faults, states), prefix="/sandbox")
+    app.add_api_route("/sandbox/kalshi.pem", _key(seed), methods=["GET"])
+    return Sandbox(market, clock, faults, exchange, account, venue, seed, Faulty(app, faults))
+
+
+def _key(seed: int) -> Callable[[], Response]:
+    """The private key of the account at Kalshi as a file."""
+
+    def show() -> Response:
+        return Response(kalshi_keys.pem(seed), media_type="text/plain")
+
+    return show
 
 
 def _controls(clock: Clock, faults: Faults, states: Mapping[str, Callable[[float], Json]]) -> APIRouter:

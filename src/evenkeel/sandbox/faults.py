@@ -37,6 +37,7 @@ PASSING: Final = {
     "suspend": "`asset` cannot be traded",
     "lost_cancel": "a cancel is confirmed and not done",
     "partial": "an order fills by `fraction` only, at venues that know partial fills",
+    "gap": "a message of a stream is left out, at venues that number them",
 }
 """Kinds with which the venue itself answers, late or differently."""
 
