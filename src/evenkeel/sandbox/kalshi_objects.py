@@ -39,9 +39,9 @@ def market(venue: Venue, listing: Listing, now: float) -> Json:
     """A market object. Volumes are no sums of its trades: they grow by two contracts a step."""
     yes, no = venue.book(listing, now)
     bid, ask = (max(yes) if yes else ZERO), (ONE - max(no) if no else ONE)
-    status, outcome = venue.status(listing, now), venue.world.outcome(listing)
-    known = outcome is not None and status in {"determined", "finalized"}
-    result, printed = outcome if outcome is not None and known else ("", "")
+    status = venue.status(listing, now)
+    outcome = venue.world.outcome(listing) if status in {"determined", "finalized"} else None
+    result, printed = outcome or ("", "")
     volume = contracts(Decimal(2 * int((min(now, listing.closes) - listing.opens) // STEP_S)))
     last = next((price for _, price, _, _ in _prints(venue, listing, now - _LOOK_BACK * STEP_S, now)), ZERO)
     return {

@@ -1,0 +1,70 @@
+"""Kalshi's markets as a board: what is known of them travels, what is not stays unknown."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import numpy as np
+import pytest
+
+from evenkeel.events.board import Flaw, contract, ladders
+from evenkeel.units import utc
+from evenkeel.venues import kalshi_rows as rows
+from evenkeel.venues.kalshi_board import DOUBTED, asset_of, board, contract_of
+from sandbox.kalshi_world import NOW, desk
+from venues.kalshi_server import arrived, market_row
+
+SERIES = rows.Series("KXBTC", "Bitcoin", "Crypto", "hourly", "quadratic", Decimal(1))
+
+
+@pytest.mark.parametrize(
+    ("series", "coin"),
+    [("KXBTC", "BTC"), ("KXBTCD", "BTC"), ("KXBTC15M", "BTC"), ("KXDOGED", "DOGE"), ("KXNBAGAME", "")],
+)
+def test_a_series_is_about_a_coin_or_about_none(series, coin):
+    """By its whole name, never by a part of it."""
+    assert asset_of(series) == coin
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {}, {"strike_type": "greater", "cap_strike": None}, {"fractional_trading_enabled": True},
+        {"strike_type": "structured", "floor_strike": None, "cap_strike": None, "close_time": "2026-07-24T02:00:00Z"},
+    ],
+)  # fmt: skip
+def test_a_sound_market_is_the_contract_that_the_events_room_reads(changes):
+    """Two readers of one object agree in every field."""
+    row = arrived(market_row(**changes))
+    read = contract_of(rows.market_of(row), SERIES, exclusive=True, seen=5)
+
+    assert read == contract(row, asset="BTC", fee_type="quadratic", fee_multiplier=Decimal(1), exclusive=True, seen=5)
+
+
+@pytest.mark.parametrize("changes", [{"status": "odd"}, {"yes_bid_dollars": 15}, {"price_ranges": []}])
+def test_a_market_in_doubt_is_never_active(changes):
+    """It stands on the board and is not traded."""
+    read = contract_of(rows.market_of(arrived(market_row(**changes))), SERIES, exclusive=True)
+
+    assert read.status == DOUBTED
+
+
+def test_unknown_fees_stay_unknown():
+    """Neither 0 nor the usual."""
+    series = rows.Series("KXBTC", "", "", "", None, None)
+    read = contract_of(rows.market_of(arrived(market_row())), series, exclusive=True)
+
+    assert (read.fee_type, read.fee_multiplier) == ("", None)
+
+
+def test_a_board_of_the_sandbox_is_sane():
+    """Over HTTP: every open market of two series, priced on its grid, no range bought below what excludes it."""
+    with desk() as one:
+        found, unread = board(one.public, ["KXBTC", "KXBTCD"], NOW)
+    read = ladders(found)
+
+    assert unread == ()
+    assert len(found.contracts) == 24
+    assert {row.status for row in found.contracts} == {"active"}
+    assert {row.expiry for row in found.contracts} == {utc("2025-01-02T01:00:00Z")}
+    assert not np.isin(read.flaw, (Flaw.CROSSED, Flaw.OFF_GRID)).any()
