@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator
+from dataclasses import replace
 from decimal import Decimal
 
 from faults.history import Committed, Ending, Flow, History, Leg, Socket, Trade
@@ -60,14 +61,15 @@ def _exactly_once(history: History) -> Iterator[str]:
 def _bound(history: History) -> Iterator[str]:
     """Every order of ours is bound to its own intent, or its pair was given to a person; nobody else's ever is."""
     bindings, notes = _bindings(history)
-    owner = {trade.number: trade for trade in history.ending.trades}
+    trades = _told_apart(history, bindings)
+    owner = {trade.number: trade for trade in trades}
     for number, ids in bindings.items():
         if len(ids) > 1:
             yield f"order {number} is bound to {', '.join(sorted(ids))}"
         for id_ in ids:
-            if owner[number].tag != id_ and not _twin(owner[number], id_, history):
+            if owner[number].tag != id_:
                 yield f"order {number} of {owner[number].tag or 'a person'} is bound to {id_}"
-    for trade in history.ending.trades:
+    for trade in trades:
         if trade.tag and not bindings.get(trade.number) and not _given_up(notes.get(trade.tag)):
             yield f"order {trade.number} of {trade.tag} is lost"
     yield from (f"{id_} was not understood after two reconciliations" for id_ in history.unbound_after_two)
@@ -86,11 +88,20 @@ def _bindings(history: History) -> tuple[dict[str, set[str]], dict[str, tuple[Le
     return bindings, last
 
 
-def _twin(trade: Trade, id_: str, history: History) -> bool:
-    """A person's order that nobody could tell from ours, which the venue never had: what was wanted happened once."""
+def _told_apart(history: History, bindings: dict[str, set[str]]) -> list[Trade]:
+    """The venue's orders; a person's that nobody can tell from ours, and that is taken for it, changes places with it.
+
+    What was wanted then happened once, and one more order is somebody's who is not us.
+    """
     asked = {e.id: (e.asset, e.quantity) for e in history.events if isinstance(e, Socket)}
-    ours = any(other.tag == id_ for other in history.ending.trades)
-    return not trade.tag and not ours and asked.get(id_) == (trade.asset, trade.quantity)
+    trades = {trade.number: trade for trade in history.ending.trades}
+    for trade in history.ending.trades:
+        for id_ in bindings.get(trade.number, ()) if not trade.tag else ():
+            if asked.get(id_) == (trade.asset, trade.quantity):
+                trades[trade.number] = replace(trade, tag=id_)
+                ours = [t for t in history.ending.trades if t.tag == id_ and not bindings.get(t.number)]
+                trades |= {own.number: replace(own, tag="") for own in ours}
+    return list(trades.values())
 
 
 def _given_up(known: tuple[Leg, bool] | None) -> bool:
@@ -120,9 +131,8 @@ def _booked(history: History) -> Iterator[str]:
     """The journal's fills are the venue's: never more than was placed, and all of it unless a person has to look."""
     bindings, notes = _bindings(history)
     moved: dict[str, Decimal] = defaultdict(Decimal)
-    for trade in history.ending.trades:
-        twins = [id_ for id_ in bindings.get(trade.number, ()) if _twin(trade, id_, history)]
-        moved[twins[0] if twins else trade.tag] += trade.units
+    for trade in _told_apart(history, bindings):
+        moved[trade.tag] += trade.units
     for id_ in sorted({*history.ending.fills, *moved} - {""}):
         booked, true = history.ending.fills.get(id_, Decimal(0)), moved.get(id_, Decimal(0))
         if booked != true and not (booked == 0 and _given_up(notes.get(id_))):

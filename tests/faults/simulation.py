@@ -291,9 +291,14 @@ class Life:
         }
         memory = self.memory()
         open_ = {i.order.id: i.order.asset for step in memory.open_slots for i in step.intents}
-        waiting = {id_ for id_, asset in open_.items() if asset not in memory.quarantined}
+        waiting = {id_ for id_, asset in open_.items() if asset not in memory.quarantined} - self._given_up()
         wrong = {e.id for e in self.history.events if isinstance(e, Socket) and abs(e.skew) > protocol.PROOF.skew_s}
         return tuple(t.tag for t in self.account.trades() if t.tag in waiting - wrong and t.number not in bound)
+
+    def _given_up(self) -> set[str]:
+        """Legs that were once called ambiguous: a person may have said resume meanwhile."""
+        commits = [event for event in self.history.events if isinstance(event, Committed)]
+        return {id_ for commit in commits for id_, leg in commit.legs.items() if leg.note.startswith("AMBIGUOUS")}
 
     def memory(self) -> Memory:
         """What the living service remembers."""

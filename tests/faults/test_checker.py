@@ -79,7 +79,17 @@ def twin():
     return made
 
 
-@pytest.mark.parametrize("history", [lawful(), given_up(), twin()], ids=["all well", "given up", "a person's twin"])
+def swapped():
+    """Ours is shown late; a person's, alike, was there first and is taken for it."""
+    made = lawful()
+    made.events[6] = legs(a=Leg("BTC", "FILLED", "13"), b=Leg("ETH", "FILLED", "12"))
+    more = with_trade(trade("13", ""))
+    return History(made.events, more.ending)
+
+
+@pytest.mark.parametrize(
+    "history", [lawful(), given_up(), twin(), swapped()], ids=["all well", "given up", "a person's twin", "swapped"]
+)
 def test_nothing_is_said_of_a_lawful_history(history):
     assert broken(history) == []
 
