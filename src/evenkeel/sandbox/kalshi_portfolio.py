@@ -30,14 +30,13 @@ def balance(venue: Venue, call: Call) -> Json:
 
 def positions(venue: Venue, call: Call) -> Json:
     """Positions as they were `lag_s` ago."""
-    hidden = {
-        ticker: sum(
-            (fill.count if fill.order.bid else -fill.count for fill in venue.fills
-             if fill.order.listing.ticker == ticker and fill.time > call.now - venue.rules.lag_s), Decimal(0)
-        )
-        for ticker in venue.held
-    }  # fmt: skip
-    rows = [(one, one.count - hidden[ticker]) for ticker, one in sorted(venue.held.items())]
+    hidden: dict[str, Decimal] = {}
+    for one in reversed(venue.fills):
+        if one.time <= call.now - venue.rules.lag_s:
+            break
+        ticker, count = one.order.listing.ticker, one.count if one.order.bid else -one.count
+        hidden[ticker] = hidden.get(ticker, Decimal(0)) + count
+    rows = [(held, held.count - hidden.get(ticker, 0)) for ticker, held in sorted(venue.held.items())]
     shown = [(one, count) for one, count in rows if count and call.get("ticker") in ("", one.listing.ticker)]
     found = page(call, "market_positions", shown, 1000, lambda row: objects.position(*row))
     return {**found, "event_positions": []}

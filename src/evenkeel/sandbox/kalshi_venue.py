@@ -47,6 +47,7 @@ class Venue:
         self.fills: list[Fill] = []
         self.settled: list[Settled] = []
         self.changes = 0
+        self._open: dict[str, Resting] = {}
         self._seen = step_of(now)
         self._taken: dict[str, tuple[int, dict[tuple[bool, Decimal], Decimal]]] = {}
         self._names = 0
@@ -88,7 +89,7 @@ class Venue:
 
     def waiting(self, ticker: str | None = None) -> list[Resting]:
         """Orders of ours that rest, oldest first."""
-        return [o for o in self.orders.values() if o.status == "resting" and ticker in (None, o.listing.ticker)]
+        return [o for o in self._open.values() if o.status == "resting" and ticker in (None, o.listing.ticker)]
 
     # ---------------------------------------------------------------- orders
 
@@ -112,7 +113,7 @@ class Venue:
         else:
             self._check_money(order, levels, rests=terms == "good_till_canceled")
             self._take(order, levels, now, rests=terms == "good_till_canceled")
-        self.orders[order.id] = order
+        self.orders[order.id] = self._open[order.id] = order
         self.changes += 1
         return order
 
@@ -163,16 +164,22 @@ class Venue:
     def advance(self, now: float) -> None:
         """Everything that happened since the last time: fills of resting orders, ends, settlements."""
         until = step_of(now)
-        for ticker in sorted({order.listing.ticker for order in self.waiting()}):
-            for at in range(self._seen + STEP_S, until + 1, STEP_S):
+        for at in range(self._seen + STEP_S, until + 1, STEP_S):
+            tickers = sorted({order.listing.ticker for order in self.waiting() if at < order.listing.closes})
+            if not tickers:
+                break
+            for ticker in tickers:
                 self._step(ticker, at)
         self._seen = max(until, self._seen)
         for order in self.waiting():
             if now >= order.listing.closes or (order.expires is not None and now >= order.expires):
                 order.status, order.updated = "canceled", min(now, order.listing.closes)
                 self.changes += 1
-        for ticker in sorted(self.held):
-            self._settle(self.held[ticker], now)
+        self._open = {order.id: order for order in self.waiting()}
+        for held in sorted(
+            (one for one in self.held.values() if one.count), key=lambda one: (one.listing.closes, one.listing.ticker)
+        ):
+            self._settle(held, now)
 
     def _step(self, ticker: str, at: int) -> None:
         """One step of one market: new quotes that cross our orders, and a print that hits them."""
@@ -199,7 +206,7 @@ class Venue:
 
     def _settle(self, held: Held, now: float) -> None:
         listing = held.listing
-        if not held.count or self.status(listing, now) != "finalized":
+        if self.status(listing, now) != "finalized":
             return
         outcome = self.world.outcome(listing)
         assert outcome is not None
