@@ -176,7 +176,7 @@ def test_answers_beyond_belief_are_counted(run, home, files):
 def test_books_are_opened_on_what_is_asked_for(run, home, files):
     words = (
         "--symbols",
-        "ETH, SOL",
+        "eth, SOL/USD",
         "--budgets",
         "500",
         "--from",
@@ -236,6 +236,7 @@ def without_seeds(manifest):
     ("words", "code", "said"),
     [
         (("--symbols", "ETH,NOPE"), 2, "symbol NOPE is unknown"),
+        (("--symbols", ""), 2, "--symbols has an empty name"),
         (("--budgets", "5"), 2, "a budget of 5 USD buys nothing"),
         (("--budgets", "much"), 2, "--budgets much: write amounts"),
         (("--model", "v9"), 3, "v9 is neither"),

@@ -45,7 +45,7 @@ def files(tmp_path_factory):
 
 
 def test_one_document_says_what_was_made(run, files, tmp_path):
-    words = ("--data", str(files["hours"]), "--also", str(files["half"]), "--symbols", "ETH, SOL", *QUICK, "--json")
+    words = ("--data", str(files["hours"]), "--also", str(files["half"]), "--symbols", "eth, SOL-USD", *QUICK, "--json")
 
     done = run(tmp_path, "train", "policy", *words)
 
@@ -87,12 +87,14 @@ def test_every_seed_that_is_taught_is_a_try_and_its_specialists_count(run, files
 def test_people_get_a_table(run, files, tmp_path):
     words = ("--data", str(files["hours"]), "--mode", "discrete", "--version", "mine", *QUICK)
 
-    done = run(tmp_path, "train", "policy", *words)
+    done = run(tmp_path, "train", "policy", *words, "--regimes", "specialists")
 
     assert done.code == 0, done.err
     assert "policy mine" in done.out
     assert "seed 1" in done.out
     assert "(chosen)" in done.out
+    assert "specialist down: wins " in done.out
+    assert "of 2 seeds, not kept (4 of 5 are needed)" in done.out
     assert "tilt on 1h bars" in done.out
     assert "held out: the last 240 bars" in done.out
     assert "models promote policy mine" in done.out
@@ -201,11 +203,15 @@ def test_a_checkpoint_of_other_observations_is_one_sentence(run, files, tmp_path
         (("--tracking", "x", "--no-tracking"), "exclude each other"),
         (("--resume",), "--resume goes on from a --checkpoint"),
         (("--budgets", "much"), "--budgets much: write amounts"),
+        (("--budgets", "1000,1000.2"), "1000 stands twice, name it once"),
+        (("--symbols", ""), "--symbols has an empty name"),
+        (("--symbols", "BTC,,ETH"), "--symbols has an empty name"),
+        (("--symbols", "BTC,btc-usd"), "BTC stands twice, name it once"),
         (("--until", "soon"), "--until soon"),
         (("--set", "universe.only=[ETH]"), "BTC"),
         ((), "does not exist"),
     ],
-    ids=lambda value: value[0] if isinstance(value, tuple) and value else None,
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) and value else None,
 )
 def test_wishes_that_cannot_be_are_one_sentence(run, tmp_path, words, said):
     """Told before any candle is read."""

@@ -166,19 +166,33 @@ def _require_extra() -> None:
 
 
 def budgets_of(text: str) -> tuple[float, ...]:
-    """USD of `1000,10000`. Raises UsageError for text that is no amount."""
+    """USD of `1000,10000`. Raises UsageError for text that is no amount, and for one that stands twice."""
     try:
         found = tuple(float(part) for part in text.split(","))
     except ValueError:
         found = ()
     if not found or not all(0 < one < 1e12 for one in found):
         raise UsageError(f"--budgets {text}: write amounts of USD above 0, such as 1000,10000")
+    _once("--budgets", text, [f"{one:.0f}" for one in found])
     return found
 
 
 def names_of(text: str | None) -> tuple[str, ...]:
-    """Symbols of `BTC, ETH`; none = all."""
-    return () if text is None else tuple(filter(None, (part.strip() for part in text.split(","))))
+    """Symbols of `BTC, ETH`, written as `run` takes them; None = all. Raises UsageError for an empty or double name."""
+    if text is None:
+        return ()
+    names = tuple(part.strip().upper().replace("/", "-").removesuffix("-USD") for part in text.split(","))
+    if not all(names):
+        raise UsageError("--symbols has an empty name: write coins such as BTC,ETH")
+    _once("--symbols", text, names)
+    return names
+
+
+def _once(option: str, text: str, names: Sequence[str]) -> None:
+    """Raise UsageError for what is named again; budgets name bundles and experiments by whole USD."""
+    for number, name in enumerate(names):
+        if name in names[:number]:
+            raise UsageError(f"{option} {text}: {name} stands twice, name it once")
 
 
 def _jobs(settings: PolicySettings) -> int:
@@ -287,8 +301,9 @@ def _show_bundle(bundle: Mapping[str, Any]) -> None:
     heads = ("validation", "budget", "active Sharpe", "max drawdown", "windows won", "round")
     for line in aligned(heads, rows, right=range(1, len(heads))):
         say(line)
+    without = "not kept (4 of 5 are needed): the general actor speaks"
     for regime, wins in bundle["specialists"]["wins"].items():
-        kept = "kept" if bundle["specialists"]["file"][regime] else "not kept: the general actor speaks"
+        kept = "kept" if bundle["specialists"]["file"][regime] else without
         say(f"specialist {regime}: wins {wins} of {bundle['specialists']['seeds']} seeds, {kept}")
     for bar, found in bundle["evidence"].items():
         served = "" if bar in bundle["bars"] else ", not served there"
