@@ -91,9 +91,12 @@ def _bindings(history: History) -> tuple[dict[str, set[str]], dict[str, tuple[Le
 def _told_apart(history: History, bindings: dict[str, set[str]]) -> list[Trade]:
     """The venue's orders; a person's that nobody can tell from ours, and that is taken for it, changes places with it.
 
-    What was wanted then happened once, and one more order is somebody's who is not us.
+    What was wanted then happened once, and one more order is somebody's who is not us. That goes for a leg, too, that
+    was killed between its SENT and the socket: it may have left, for all that we can know.
     """
-    asked = {e.id: (e.asset, e.quantity) for e in history.events if isinstance(e, Socket)}
+    commits = [event for event in history.events if isinstance(event, Committed)]
+    asked = {id_: (leg.asset, leg.quantity) for e in commits for id_, leg in e.legs.items() if leg.status != "PREPARED"}
+    asked |= {e.id: (e.asset, e.quantity) for e in history.events if isinstance(e, Socket)}
     trades = {trade.number: trade for trade in history.ending.trades}
     for trade in history.ending.trades:
         for id_ in bindings.get(trade.number, ()) if not trade.tag else ():

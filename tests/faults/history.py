@@ -16,6 +16,7 @@ class Leg:
     status: str
     venue: str = ""
     note: str = ""
+    quantity: Decimal = Decimal(0)
 
 
 @dataclass(frozen=True)

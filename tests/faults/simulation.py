@@ -102,7 +102,8 @@ def committed(memory: Memory) -> Committed:
 
 
 def _leg(intent: Intent) -> Leg:
-    return Leg(intent.order.asset, intent.status.value, intent.trace.venue if intent.trace else "", intent.note)
+    order, venue = intent.order, intent.trace.venue if intent.trace else ""
+    return Leg(order.asset, intent.status.value, venue, intent.note, order.quantity)
 
 
 class Life:
