@@ -52,7 +52,12 @@ def test_an_ed25519_key_signs_too():
     key = ed25519.Ed25519PrivateKey.generate()
     headers = Credentials(KEY, pem(key)).headers("GET", "/x", 1)
 
-    key.public_key().verify(base64.b64decode(headers["KALSHI-ACCESS-SIGNATURE"]), b"1GET/x")
+    signed = base64.b64decode(headers["KALSHI-ACCESS-SIGNATURE"])
+
+    key.public_key().verify(signed, b"1GET/x")
+    with pytest.raises(InvalidSignature):
+        key.public_key().verify(signed, b"1GET/y")
+    assert headers["KALSHI-ACCESS-KEY"] == KEY
 
 
 @pytest.mark.parametrize(

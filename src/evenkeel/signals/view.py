@@ -191,8 +191,6 @@ def compute(panel: Panel, brain: Brain, settings: SignalSettings, first: int = 0
 
     Raises DataError when the benchmark is not in the panel.
     """
-    from evenkeel.market.compiled import together  # noqa: PLC0415 - loads numba, half a second
-
     fault = quality.codes(panel, settings.quality)
     price, age = quality.carried(panel, fault)
     lead = min(first, max(rules.WINDOW_H, alpha.WINDOW_H) * HOUR_S // panel.bar_s)
@@ -205,10 +203,7 @@ def compute(panel: Panel, brain: Brain, settings: SignalSettings, first: int = 0
     vol, atr = np.ascontiguousarray(block.column("vol")), np.ascontiguousarray(block.column("atr"))
     ready = _ready(panel, vol, atr, first, settings.opinions.min_history_days)
     seen = _seen(panel, block, price, ready, first, settings)
-    (moves, variance), rule = together(
-        partial(_moves, logs, HOUR_S // panel.bar_s),
-        lambda: rules.rule(wide.column("vol"), wide.column("r_168"), panel.bar_s)[lead:],
-    )
+    (moves, variance), rule = _moves_and_rule(logs, wide, panel.bar_s, lead)
     fitted = _alpha(brain, wide, panel.time[first - lead :], likely, panel.bar_s, settings.opinions, lead)
     own = strategies.score(settings.strategy, seen)
     said = _said(panel.time[first:], panel.bar_s, fitted, rule, own, brain, settings)
@@ -313,6 +308,16 @@ def _strengths(
     row = np.cumsum(ask) - 1
     strength = np.array([opinion.strength for opinion in told])
     return strength[row], np.array([opinion.health is Health.OK for opinion in told])[row]
+
+
+def _moves_and_rule(logs: Array, wide: features.Features, bar_s: int, lead: int) -> tuple[tuple[Array, Array], Array]:
+    """Hourly returns with their variance, and the rule after `lead` rows: neither needs the other, they run at once."""
+    from evenkeel.market.compiled import together  # noqa: PLC0415 - loads numba, half a second
+
+    return together(
+        partial(_moves, logs, HOUR_S // bar_s),
+        lambda: rules.rule(wide.column("vol"), wide.column("r_168"), bar_s)[lead:],
+    )
 
 
 def _moves(logs: Array, hour: int) -> tuple[Array, Array]:

@@ -116,14 +116,8 @@ def build_live(config: Config, home: Path, stop: threading.Event, held: Secrets 
     from evenkeel.wiring.bars import Bars, poller, source, with_quoted  # noqa: PLC0415 - the past needs no exchange
     from evenkeel.wiring.quoted import Quoted, noted  # noqa: PLC0415
 
-    if config.feed.kind != "ccxt":
-        raise ConfigError(
-            f"feed.kind is {config.feed.kind}: a real clock needs feed.kind ccxt, or set clock.kind=virtual"
-        )
     wanted, exchange = universe(config, home), config.feed.exchange
-    symbols = {p.asset: p.symbols[exchange] for p in wanted if exchange in p.symbols}
-    if BENCHMARK not in symbols:
-        raise ConfigError(f"feed.exchange {config.feed.exchange}: {BENCHMARK} is not listed there for this universe")
+    symbols = _listed(config, wanted)
     vault = home / "state" / "paper.db"
     open_broker = cache(
         lambda: account(config, pairs, held, stop) if held.values else paper(config, feed, pairs, vault)
@@ -159,6 +153,19 @@ def build_live(config: Config, home: Path, stop: threading.Event, held: Secrets 
         expected=Expectation(config.breakers, config.costs, by_asset, feed, time.time, time.monotonic),
         sources=sources,
     )
+
+
+def _listed(config: Config, wanted: Sequence[Pair]) -> dict[str, tuple[str, int]]:
+    """The exchange's symbol and price factor of each pair that it lists. Raises ConfigError as `build_live` does."""
+    exchange = config.feed.exchange
+    if config.feed.kind != "ccxt":
+        raise ConfigError(
+            f"feed.kind is {config.feed.kind}: a real clock needs feed.kind ccxt, or set clock.kind=virtual"
+        )
+    symbols = {p.asset: p.symbols[exchange] for p in wanted if exchange in p.symbols}
+    if BENCHMARK not in symbols:
+        raise ConfigError(f"feed.exchange {exchange}: {BENCHMARK} is not listed there for this universe")
+    return symbols
 
 
 def market(config: Config, home: Path, origin: int, end: int) -> tuple[Panel, tuple[str, ...]]:
