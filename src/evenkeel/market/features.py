@@ -91,7 +91,7 @@ def _annual_vol(x: Hours, out: Array) -> None:
 
 
 def _annual_residual(x: Hours, out: Array) -> None:
-    np.multiply(x.residual_sd, ANNUAL, out=out)
+    np.multiply(x.regression[1], ANNUAL, out=out)
 
 
 def _return(hours: int) -> Callable[[Hours, Array], None]:
@@ -135,7 +135,10 @@ FEATURES: tuple[Feature, ...] = (
         "log of mean dollar volume, 24 h over 720 h",
     ),
     Feature(
-        "beta", lambda x, out: np.copyto(out, x.beta), BETA_H + 1, "slope of 1 h returns on the benchmark's, 336 h"
+        "beta",
+        lambda x, out: np.copyto(out, x.regression[0]),
+        BETA_H + 1,
+        "slope of 1 h returns on the benchmark's, 336 h",
     ),
     Feature("ivol", _annual_residual, BETA_H + 1, "sd of that regression's residual, annualised"),
     Feature(

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -24,40 +24,63 @@ from evenkeel.units import HOUR_S
 DAYS = 30
 """Whose dollars are ranked for liquidity."""
 
-_BARS_AT_ONCE = 20_000
-"""Bars x assets whose features are computed together: some 40 series of that length stay in the cache."""
-_ASSETS_AT_ONCE = 8
-"""Assets whose bars are gathered together: their values of one bar share a line of memory."""
+_HOURS_AT_ONCE = 20_000
+"""Hours x columns whose features are computed together: some 40 series of that length stay in the cache."""
+_ASSETS_AT_ONCE = 10
+"""Assets whose bars are gathered together: their values of one bar lie side by side."""
 
 
-@dataclass(frozen=True, slots=True)
 class Hours:
     """Trailing hours, C columns x H hours; NaN = unknown. Methods write what they say to `out` (C, H).
 
     close, high, low  (C, H) USD · dollars  (C, H) close x volume of the hour, USD
-    price       (C, H) log close · quiet  (C, H) log dollars, -inf = none
-    base_price  (k, H) log close of the benchmark, a row for each phase
-    ret, base_ret  log return of one hour, (C, H) and (k, H)
-    vol         (C, H) sd of ret per sqrt(h) about zero, half-life 48 h
-    beta        (C, H) slope of ret on the benchmark's, 336 h · residual_sd  (C, H) sd of what is left, per sqrt(h)
-    day         (C, H) mean dollars an hour over 24 h
+    price       (C, H) log close · base_price  (k, H) log close of the benchmark, a row for each phase
     first       first hour that is wanted: earlier ones of what is derived from windows hold anything
+
+    What several formulas share is made when the first of them asks, in `room` (SHARED, C, H).
     """
 
-    close: Array
-    high: Array
-    low: Array
-    dollars: Array
-    price: Array
-    quiet: Array
-    base_price: Array
-    ret: Array
-    base_ret: Array
-    vol: Array
-    beta: Array
-    residual_sd: Array
-    day: Array
-    first: int
+    SHARED = 7
+
+    def __init__(self, bars: Array, base_price: Array, room: Array, first: int) -> None:
+        self.close, self.high, self.low, self.dollars = bars
+        self.price = np.log(self.close, out=room[0])
+        self.base_price, self.first = base_price, first
+        self._room = room
+
+    @cached_property
+    def quiet(self) -> Array:
+        """(C, H) log dollars, -inf = none."""
+        quiet: Array = np.log(self.dollars, out=self._room[1])
+        return quiet
+
+    @cached_property
+    def ret(self) -> Array:
+        """(C, H) log return of one hour."""
+        return _change(self.price, 1, self._room[2])
+
+    @cached_property
+    def vol(self) -> Array:
+        """(C, H) sd of ret per sqrt(h) about zero, half-life 48 h."""
+        vol: Array = np.multiply(self.ret, self.ret, out=self._room[3])
+        windows.mean(vol, *window_weights(window_of(VOL_DECAY), VOL_DECAY), self.first, vol)
+        np.sqrt(vol, out=vol)
+        return vol
+
+    @cached_property
+    def regression(self) -> tuple[Array, Array]:
+        """(C, H) slope of ret on the benchmark's over 336 h, and (C, H) sd of what it leaves, per sqrt(h)."""
+        base_ret = _change(self.base_price, 1, np.empty_like(self.base_price))
+        beta, residual_sd = self._room[4], self._room[5]
+        windows.regression(self.ret, base_ret, *window_weights(BETA_H), FLAT, self.first, beta, residual_sd)
+        return beta, residual_sd
+
+    @cached_property
+    def day(self) -> Array:
+        """(C, H) mean dollars an hour over 24 h."""
+        day: Array = self._room[6]
+        windows.mean(self.dollars, *window_weights(24), max(0, self.first - 24 * (DAYS - 1)), day)
+        return day
 
     def change(self, hours: int, out: Array) -> None:
         """Log return over some hours."""
@@ -114,7 +137,7 @@ class Hours:
 
     def residual_change(self, hours: int, out: Array) -> None:
         """(change - beta x the benchmark's) / (vol sqrt(hours))."""
-        windows.residual_change(self.price, self.base_price, self.beta, hours, out)
+        windows.residual_change(self.price, self.base_price, self.regression[0], hours, out)
         windows.ratio(out, self.vol, math.sqrt(hours), out)
 
 
@@ -129,58 +152,48 @@ def fill(values: Array, panel: Panel, benchmark: int, first_row: int, formulas: 
     """
     phases, bars, assets = HOUR_S // panel.bar_s, len(panel.time), len(panel.assets)
     length = -(-(bars - phases + 1) // phases)
-    base = _gathered(panel, benchmark, phases, np.empty((6, phases, length)))
+    base_price = np.log(_gathered(panel, benchmark, phases, np.empty((4, phases, length)))[0])
     first = max(0, first_row - phases + 1) // phases
-    few = max(1, _BARS_AT_ONCE // bars)
-    many = few * -(-min(_ASSETS_AT_ONCE, -(-assets // THREADS)) // few)
+    few = _columns_at_once(length, phases)
+    many = min(_ASSETS_AT_ONCE, -(-assets // THREADS))
+    parts = (Hours.SHARED, len(formulas))
 
     def work(starts: Iterable[int]) -> None:
         """Go through every `many` assets from `starts` on, a `few` at a time, in arrays that are used again."""
-        bars_room, room = np.empty(6 * many * phases * length), np.empty((5 + len(formulas)) * few * phases * length)
+        bars_room, room = np.empty(4 * many * phases * length), np.empty(sum(parts) * few * length)
         for start in starts:
             size = min(many, assets - start)
-            block = _gathered(panel, start, phases, _shaped(bars_room, 6, size * phases, length))
-            for at in range(0, size, few):
-                some = block[:, at * phases : (at + few) * phases]
-                made = _shaped(room, 5 + len(formulas), *some.shape[1:])
+            block = _gathered(panel, start, phases, _shaped(bars_room, 4, size * phases, length))
+            for at in range(0, size * phases, few):
+                some, phase = block[:, at : at + few], at % phases
+                shared, made = np.split(_shaped(room, sum(parts), *some.shape[1:]), parts[:1])
                 with np.errstate(all="ignore"):  # an absurd price ends as NaN, hours before `first` hold anything
-                    hours = _hours(some, base, made[:5], first)
-                    for formula, out in zip(formulas, made[5:], strict=True):
+                    hours = Hours(some, base_price[phase : phase + few], shared, first)
+                    for formula, out in zip(formulas, made, strict=True):
                         formula(hours, out)
-                windows.to_rows(made[5:], hours.close, phases, first_row, start + at, values)
+                windows.to_rows(made, hours.close, phases, first_row, start * phases + at, values)
 
     starts = range(0, assets, many)
     each(work, [starts[i::THREADS] for i in range(THREADS)])
 
 
+def _columns_at_once(length: int, phases: int) -> int:
+    """Columns of some hours whose features are computed together: of whole assets, or a part of one asset's."""
+    some = max(1, _HOURS_AT_ONCE // length)
+    return some - some % phases if some >= phases else max(n for n in range(1, some + 1) if phases % n == 0)
+
+
 def _gathered(panel: Panel, asset: int, phases: int, out: Array) -> Array:
-    """(6, n k, H) close, high, low, dollars, log close, log dollars of the n assets from column `asset` on."""
+    """(4, n k, H) close, high, low, dollars of the n assets from column `asset` on."""
     windows.trailing_hours(panel.close, panel.high, panel.low, panel.volume, asset, phases, out)
-    with np.errstate(divide="ignore"):
-        np.log(out[0], out=out[4])
-        np.log(out[3], out=out[5])
     return out
 
 
-def _hours(block: Array, base: Array, room: Array, first: int) -> Hours:
-    """Add what several formulas share; `room` (5, C, H) takes it."""
-    close, high, low, dollars, price, quiet = block
-    ret, vol, beta, residual_sd, day = room
-    base_ret = np.empty_like(base[4])
-    _change(base[4], 1, base_ret)
-    _change(price, 1, ret)
-    np.multiply(ret, ret, out=vol)
-    windows.mean(vol, *window_weights(window_of(VOL_DECAY), VOL_DECAY), first, vol)
-    np.sqrt(vol, out=vol)
-    windows.regression(ret, base_ret, *window_weights(BETA_H), FLAT, first, beta, residual_sd)
-    windows.mean(dollars, *window_weights(24), max(0, first - 24 * (DAYS - 1)), day)
-    return Hours(close, high, low, dollars, price, quiet, base[4], ret, base_ret, vol, beta, residual_sd, day, first)
-
-
-def _change(x: Array, hours: int, out: Array) -> None:
+def _change(x: Array, hours: int, out: Array) -> Array:
     """Value less what it was some hours ago; NaN where there is none."""
     out[:, :hours] = np.nan
     np.subtract(x[:, hours:], x[:, : max(0, x.shape[1] - hours)], out=out[:, hours:])
+    return out
 
 
 def _shaped(room: Array, *shape: int) -> Array:

@@ -23,6 +23,8 @@ from evenkeel.types import Array
 
 _TILE = 512
 """Hours that a kernel goes through at a time where it need not go through all of them."""
+_LINES = 32
+"""The same where it writes to a line of memory of its own for each."""
 
 
 @kernel
@@ -55,19 +57,20 @@ def trailing_hours(close: Array, high: Array, low: Array, volume: Array, asset: 
 
 
 @kernel
-def to_rows(made: Array, close: Array, phases: int, first_row: int, asset: int, values: Array) -> None:
-    """Turn columns into rows: F features of n assets (F, n k, H) into `values` (R, N, F), bar first_row its first.
+def to_rows(made: Array, close: Array, phases: int, first_row: int, first_column: int, values: Array) -> None:
+    """Turn columns into rows: F features of some columns (F, C, H) into `values` (R, N, F), bar first_row its first.
 
-    Not a finite number, or in an hour without a close (n k, H): NaN.
+    Not a finite number, or in an hour without a close (C, H): NaN.
     """
     lead = first_row - phases + 1
-    for hour in range(max(0, lead) // phases, made.shape[2]):
-        for phase in range(phases):
-            row = hour * phases + phase - lead
-            if not 0 <= row < len(values):
-                continue
-            for column in range(phase, made.shape[1], phases):
-                known, to = close[column, hour] > 0.0, values[row, asset + column // phases]
+    for start in range(max(0, lead) // phases, made.shape[2], _LINES):
+        for column in range(made.shape[1]):
+            asset, phase = (first_column + column) // phases, (first_column + column) % phases
+            for hour in range(start, min(start + _LINES, made.shape[2])):
+                row = hour * phases + phase - lead
+                if not 0 <= row < len(values):
+                    continue
+                known, to = close[column, hour] > 0.0, values[row, asset]
                 for feature in range(len(made)):
                     value = made[feature, column, hour]
                     to[feature] = value if known and abs(value) < np.inf else np.nan
