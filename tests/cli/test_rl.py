@@ -142,6 +142,9 @@ def test_without_a_model_the_job_says_missing_and_buys_nothing(run, tmp_path):
     why = run(tmp_path, "why", "ETH", "--json").json
     assert (why["policy"], why["wanted"], why["target"]) == (None, None, 0.0)
     assert "the strategy has no wish" in run(tmp_path, "why", "ETH").out
+    check = run(tmp_path, "status", "--check")
+    assert check.code == 5
+    assert check.out.startswith("degraded: no opinion is ok (policy missing: ")
 
 
 def test_why_shows_the_tilt_who_spoke_and_the_weight_without(run, taught_home, fingerprint):

@@ -203,11 +203,23 @@ def _problems(home: Path, found: Loaded, document: Mapping[str, Any], now: float
     if document["unresolved"]:
         problems.append(f"{len(document['unresolved'])} orders are unresolved: the venue has not answered for them")
     problems += executed.breaker_lines(document["breakers"])
+    problems += _without_opinion(document["opinions"]) if found.view.get("opinions") else []
     if found.fell_back:
         problems.append("state.json is damaged, an older generation is used: see `evenkeel doctor`")
     if document["clock"] == "real" and found.memory is not None:
         problems += _late(home, found.memory, now, running=document["running"])
     return problems
+
+
+def _without_opinion(opinions: Mapping[str, Any]) -> list[str]:
+    """Where every opinion that is switched on is silent or too old, nothing new is bought for a reason."""
+    wanted = {name: said for name, said in opinions.items() if said["health"] != "off"}
+    if not wanted or any(said["health"] == "ok" for said in wanted.values()):
+        return []
+    silent = "; ".join(
+        f"{name} {said['health']}: {said.get('reason') or 'no reason given'}" for name, said in wanted.items()
+    )
+    return [f"no opinion is ok ({silent})"]
 
 
 def _late(home: Path, memory: Memory, now: float, *, running: bool) -> list[str]:
