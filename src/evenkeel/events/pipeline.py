@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 
 from evenkeel.events.bets import Bet, Limits, Offers, Proposal, bets, offers, scaled
 from evenkeel.events.board import Flaw, Ladders, series_of
+from evenkeel.events.evidence import Trust, trusted
 from evenkeel.events.fair import Fair, Model, Spot
-from evenkeel.events.stake import Skill, shrunk
 from evenkeel.types import BoolArray, Contract
 from evenkeel.units import DAY_S, Key, iso
 
@@ -143,15 +143,15 @@ def scan(
     board: Ladders,
     model: Model,
     spots: Mapping[str, Spot],
-    skill: Skill,
+    trust: Trust,
     exposure: Exposure,
     screened: ScreenSettings,
     stakes: StakeSettings,
 ) -> Scan:
-    """All five steps over a board."""
+    """All five steps over a board; `trust` says how far the model is believed on each series."""
     why = screen(board, screened)
     fair, why = quant(board, model, spots, why)
-    staked = shrunk(board.mid, fair, skill)
+    staked = trusted(board, fair, trust)
     of, found, why = orchestrate(board, fair, staked, exposure, screened, stakes, why)
     kept, why = critic(board, found, exposure, stakes, why)
     return Scan(board, why, fair, staked, of, kept, trade(kept))

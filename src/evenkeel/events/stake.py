@@ -45,6 +45,10 @@ class Skill:
         """Whether there were enough events to speak of skill."""
         return self.events >= LEAST_EVENTS and math.isfinite(self.k) and math.isfinite(self.error)
 
+    def of(self, series: str) -> Skill:  # noqa: ARG002 - see `evidence.Trust`
+        """Itself: it was measured on all series together."""
+        return self
+
 
 UNPROVEN = Skill(0, 0.0, math.nan)
 
