@@ -18,6 +18,7 @@ from typing import Annotated, Literal
 
 from annotated_types import Ge, Gt, Le, MinLen
 
+from evenkeel.config.kalshi import Kalshi
 from evenkeel.config.strategies import OPINIONS, contradiction
 from evenkeel.market.quality import QualitySettings
 from evenkeel.market.synthetic import SyntheticSettings
@@ -193,6 +194,7 @@ class Config:
     breakers: BreakerSettings = BreakerSettings()
     costs: CostSettings = CostSettings()
     synthetic: SyntheticSettings = SyntheticSettings()
+    kalshi: Kalshi = Kalshi()
     training: Training = Training()
     logging: Logging = Logging()
 
