@@ -18,6 +18,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before numpy: its idle thr
 
 import typer
 from typer.core import TyperGroup
+from typer.exceptions import TyperException
 
 from evenkeel.cli.output import Context, fail
 from evenkeel.errors import EvenkeelError
@@ -112,13 +113,26 @@ def main() -> None:
         code = _quick_status(sys.argv[1:])
         if code is not None:
             sys.exit(code)
-        app()
+        code = app(standalone_mode=False)
+        sys.exit(code if isinstance(code, int) else 0)
     except EvenkeelError as error:
         fail(error)
         sys.exit(error.exit_code)
+    except TyperException as error:
+        sys.stderr.write(_misused(error))
+        sys.exit(error.exit_code)
+    except typer.Abort:
+        sys.exit(1)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
+
+
+def _misused(error: TyperException) -> str:
+    """What is wrong with the words of a command, a line; nothing where typer has shown the page of a group."""
+    said, context = error.format_message().strip(), getattr(error, "ctx", None)
+    page = f"; see `{context.command_path} --help`" if context is not None else ""
+    return f"evenkeel: {said.rstrip('.')}{page}\n" if said else ""
 
 
 def _quick_status(words: list[str]) -> int | None:
