@@ -166,8 +166,7 @@ def measured(suite: str, repeat: int) -> list[Run]:
     """All rounds of a suite, after one unmeasured round that warms caches (files, compiled code)."""
     todo = commands(suite)
     for name, command in todo.items():
-        if not name.startswith("evenkeel"):
-            ran(suite, f"{name} (warm-up)", 0, command)
+        ran(suite, f"{name} (warm-up)", 0, command)
     found = [ran(suite, name, number, command) for number in range(1, repeat + 1) for name, command in todo.items()]
     return [run for run in found if run is not None]
 
