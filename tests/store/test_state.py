@@ -480,3 +480,23 @@ def test_state_sha256_sees_what_matters(make_memory) -> None:
     assert state_sha256(replace(memory, outbox={"wall_x": 1})) == state_sha256(replace(memory, outbox={"boot": 2}))
     assert state_sha256(replace(memory, evidence=1)) != state_sha256(memory)
     assert state_sha256(replace(memory, positions={})) != state_sha256(memory)
+
+
+def test_two_states_of_one_folder_do_not_touch_each_other(tmp_path):
+    """The desk's file has its own generations, and stays where a virtual run is moved away."""
+    ours, theirs = Identity("roostoo", "main", "real", ""), Identity("kalshi", "main", "real", "")
+    mine = Store.open(tmp_path, ours, now=lambda: 9)
+    desks = Store.open(tmp_path, theirs, now=lambda: 9, of="kalshi.json")
+    mine.begin(Memory(ours, 1))
+    desks.begin(Memory(theirs, 2))
+    for _ in range(12):
+        desks.commit(lambda m: replace(m, fees=m.fees + 1))
+
+    assert mine.load().memory.origin == 1
+    assert desks.load().sequence == 13
+    archive_run(tmp_path, 9)
+    assert peek(tmp_path).memory is None
+    assert peek(tmp_path, "kalshi.json").memory.fees == 12
+    damage(tmp_path / "state" / "kalshi.json", b"torn")
+    found = Store.open(tmp_path, theirs, now=lambda: 9, of="kalshi.json").load()
+    assert (found.fell_back, found.memory.fees) == (True, 11)

@@ -61,8 +61,8 @@ def compose(memory: bytes, view: bytes, sequence: int, wall_written: int) -> byt
     return before + digest.hexdigest().encode() + after
 
 
-def parse(raw: bytes, name: str) -> Document:
-    """The document in the bytes of the file `name`.
+def parse(raw: bytes, name: str, kind: type[Memory] = Memory) -> Document:
+    """The document in the bytes of the file `name`; its memory is of this kind.
 
     Raises DamagedError if the digest does not match; StateError if the file is whole but of a schema that this version
     does not know, or holds keys that it does not know.
@@ -75,7 +75,7 @@ def parse(raw: bytes, name: str) -> Document:
         raise DamagedError(f"{name} is damaged: its SHA-256 does not match its content")
     try:
         body = _current(orjson.loads(raw), int(head[1]), name)
-        return Document(memory=from_json(Memory, body["memory"]), view=body["view"])
+        return Document(memory=from_json(kind, body["memory"]), view=body["view"])
     except (ValueError, KeyError) as error:
         raise DamagedError(f"{name} is damaged: it is not the JSON of a state file") from error
     except _SchemaError:

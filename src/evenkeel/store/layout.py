@@ -46,8 +46,8 @@ def _brackets(rows: Iterable[bytes], indent: int) -> bytes:
 class MemoryLayout:
     """Renders Memory again and again, and remembers the lines of rows that are the very same objects as last time."""
 
-    def __init__(self) -> None:
-        self._encoders = field_encoders(Memory)
+    def __init__(self, kind: type[Memory] = Memory) -> None:
+        self._encoders = field_encoders(kind)
         self._lines: dict[int, tuple[Any, bytes]] = {}
 
     def render(self, memory: Memory, indent: int = 2) -> bytes:

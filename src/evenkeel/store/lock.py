@@ -1,6 +1,7 @@
 """Which process owns a home: one writer, and the kernel is the judge.
 
-`state/lock` is held by flock, so a killed process frees it at once; the pid and boot id inside are only for people.
+The rebalancer's is `state/lock`, the Kalshi desk's `state/kalshi.lock`: each is held by flock, so a killed process
+frees it at once; the pid and boot id inside are only for people.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Self
 
 from evenkeel.errors import LockedError, StateError
 
+LOCK = "lock"
 _BOOT = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -25,10 +27,10 @@ def boot_id() -> str:
         return ""
 
 
-def holder(home: Path) -> int | None:
+def holder(home: Path, of: str = LOCK) -> int | None:
     """Pid that wrote itself into the lock and still runs, for display only; None if there is none."""
     try:
-        content = json.loads((home / "state" / "lock").read_text())
+        content = json.loads((home / "state" / of).read_text())
         pid = int(content["pid"])
         os.kill(pid, 0)
     except PermissionError:
@@ -44,8 +46,8 @@ class Lock:
     Raises LockedError (exit 75) at once, naming the holder's pid, if another instance has it.
     """
 
-    def __init__(self, home: Path) -> None:
-        self.path = home / "state" / "lock"
+    def __init__(self, home: Path, of: str = LOCK) -> None:
+        self.path = home / "state" / of
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)

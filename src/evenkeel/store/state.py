@@ -23,7 +23,7 @@ from evenkeel.errors import StateError
 from evenkeel.store.disk import Disk, RealDisk
 from evenkeel.store.document import Document, compose, parse
 from evenkeel.store.layout import MemoryLayout, layout
-from evenkeel.store.shelf import STATE, TEMPORARY, Scan, archive_run, generations, keep, prune, quarantine, scan
+from evenkeel.store.shelf import STATE, Scan, archive_run, generations, keep, prune, quarantine, scan
 from evenkeel.types import Identity, Memory
 
 VIRTUAL = "virtual"
@@ -86,15 +86,23 @@ class Store:
     """The state of one home, held by one writer. Thread-safe; take the `Lock` first."""
 
     def __init__(
-        self, home: Path, identity: Identity, now: Callable[[], int], disk: Disk, finished: Callable[[Memory], bool]
+        self,
+        home: Path,
+        identity: Identity,
+        now: Callable[[], int],
+        disk: Disk,
+        finished: Callable[[Memory], bool],
+        of: str = STATE,
+        kind: type[Memory] = Memory,
     ) -> None:
         self.home = home
         self.folder = home / "state"
+        self.path, self._kind = self.folder / of, kind
         self.identity = identity
         self._now, self._disk, self._finished = now, disk, finished
         self._section = threading.Lock()
         self._memory: Memory | None = None
-        self._layout = MemoryLayout()
+        self._layout = MemoryLayout(kind)
         self._view = b"{}"
         self._highest = 0
         self._on_disk: int | None = None
@@ -109,18 +117,21 @@ class Store:
         now: Callable[[], int],
         disk: Disk | None = None,
         finished: Callable[[Memory], bool] = _never,
+        of: str = STATE,
+        kind: type[Memory] = Memory,
     ) -> Self:
         """The store of a home; nothing is read yet.
 
         now       UTC s of the wall clock; used for `wall_written` and the archive's name only
         finished  whether a virtual run that is found has come to its end
+        of, kind  name of the file, and what is remembered in it
         """
         disk = disk or RealDisk()
         try:
             disk.make_folder(home / "state")
         except OSError as error:
             raise StateError(f"cannot create {home / 'state'}: {error.strerror}; make the home writable") from error
-        return cls(home, identity, now, disk, finished)
+        return cls(home, identity, now, disk, finished, of, kind)
 
     @property
     def memory(self) -> Memory:
@@ -135,14 +146,14 @@ class Store:
         Raises StateError, having changed nothing, for a state of another identity, of a newer schema, or without one
         whole file.
         """
-        seen = _scan(self.folder, self._disk)
+        seen = _scan(self.path, self._disk, self._kind)
         if seen.document is None:
             return Loaded(memory=None)
         memory = seen.document.memory
         decision = fate(memory.identity, self.identity, finished=self._finished(memory))
         if decision is Fate.REFUSE:
             raise StateError(
-                f"{self.folder / STATE} belongs to {_words(memory.identity)}, this run is {_words(self.identity)}: "
+                f"{self.path} belongs to {_words(memory.identity)}, this run is {_words(self.identity)}: "
                 "give this run its own --home"
             )
         if decision is Fate.ARCHIVE:
@@ -154,20 +165,24 @@ class Store:
         moved = tuple(quarantine(path, self.folder, self._disk) for path, _ in seen.bad)
         loaded = _loaded(seen, document, moved)
         with contextlib.suppress(OSError):
-            self._disk.unlink(self.folder / TEMPORARY)
+            self._disk.unlink(self._temporary)
         with self._section:
             self._memory = loaded.memory
             self._view = layout(dict(loaded.view), 2)
             self._highest = seen.highest
-            self._on_disk = loaded.sequence if seen.found == self.folder / STATE else None
-            self._generations = generations(self.folder, self._disk)
+            self._on_disk = loaded.sequence if seen.found == self.path else None
+            self._generations = generations(self.folder, self._disk, self.path.name)
         return loaded
+
+    @property
+    def _temporary(self) -> Path:
+        return self.path.with_name(f"{self.path.name}.tmp")
 
     def begin(self, memory: Memory, view: Mapping[str, Any] | None = None) -> Memory:
         """Write the first memory of a new home or run. Raises StateError if there is one already."""
         with self._section:
-            if self._memory is not None or STATE in self._disk.names(self.folder):
-                raise StateError(f"{self.folder / STATE} exists already: load it instead of beginning anew")
+            if self._memory is not None or self.path.name in self._disk.names(self.folder):
+                raise StateError(f"{self.path} exists already: load it instead of beginning anew")
             return self._write(memory, view)
 
     def commit(
@@ -192,30 +207,30 @@ class Store:
             self._make_durable(raw, memory.sequence)
         except OSError as error:
             with contextlib.suppress(OSError):
-                self._disk.unlink(self.folder / TEMPORARY)
+                self._disk.unlink(self._temporary)
             raise StateError(
-                f"cannot write {self.folder / STATE}: {error.strerror}; free space or make the folder writable "
+                f"cannot write {self.path}: {error.strerror}; free space or make the folder writable "
                 "(nothing was changed)"
             ) from error
         self._memory, self._view = memory, laid_out
-        self._generations = prune(self.folder, self._generations, self._disk)
+        self._generations = prune(self.folder, self._generations, self._disk, self.path.name)
         return memory
 
     def _make_durable(self, raw: bytes, sequence: int) -> None:
-        disk, temporary = self._disk, self.folder / TEMPORARY
+        disk, temporary = self._disk, self._temporary
         disk.write(temporary, raw)
         disk.sync(temporary)
         if self._on_disk is not None:
-            keep(self.folder, self._on_disk, disk)
+            keep(self.folder, self._on_disk, disk, self.path.name)
             self._generations = [n for n in self._generations if n != self._on_disk] + [self._on_disk]
-        disk.replace(temporary, self.folder / STATE)
+        disk.replace(temporary, self.path)
         self._on_disk = sequence
         disk.sync_folder(self.folder)
 
 
-def peek(home: Path) -> Loaded:
+def peek(home: Path, of: str = STATE, kind: type[Memory] = Memory) -> Loaded:
     """What a reader may know: the newest whole state, and nothing is moved. Raises StateError as `load` does."""
-    seen = _scan(home / "state", RealDisk())
+    seen = _scan(home / "state" / of, RealDisk(), kind)
     return Loaded(memory=None) if seen.document is None else _loaded(seen, seen.document, ())
 
 
@@ -236,9 +251,10 @@ def _health(path: Path, disk: Disk) -> FileHealth:
         return FileHealth(path, -1, f"{path.name} cannot be read: {error.strerror}")
 
 
-def _scan(folder: Path, disk: Disk) -> Scan:
+def _scan(path: Path, disk: Disk, kind: type[Memory]) -> Scan:
+    folder = path.parent
     try:
-        seen = scan(folder, disk)
+        seen = scan(folder, disk, path.name, kind)
     except OSError as error:
         raise StateError(f"cannot read {folder}: {error.strerror}; make the folder readable") from error
     if seen.document is None and seen.bad:
@@ -253,7 +269,7 @@ def _loaded(seen: Scan, document: Document, moved: tuple[Path, ...]) -> Loaded:
     memory = document.memory
     note = ""
     if seen.fell_back:
-        reasons = "; ".join(reason for _, reason in seen.bad) or f"{STATE} is missing or older than its generations"
+        reasons = "; ".join(reason for _, reason in seen.bad) or f"{seen.of} is missing or older than its generations"
         note = f"{reasons}: went back to {seen.found.name} (sequence {memory.sequence})"
         note += f"; moved to {moved[0].parent}" if moved else ""
     return Loaded(memory, document.view, memory.sequence, seen.fell_back, moved, None, note)
