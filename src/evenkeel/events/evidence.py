@@ -1,52 +1,70 @@
-"""What has a model shown on settled markets? Series -> measured skill, and the file that carries it.
+"""Who speaks for a series, and how far is it believed? A loaded bundle -> one model and one trust for a whole board.
 
-`models/kalshi/<version>/evidence.json`, written by training, read by the desk:
+Each series is spoken for by the part of the bundle with the best measured skill on it; a coin that no part was measured
+on by the lognormal, which needs no fitting and is then shown and not staked on.
 
-    {"schema": 1, "model": "lognormal", "series": {"KXBTCD": {"events": 412, "k": 0.08, "error": 0.05}}}
-
-events  settled events it was measured on, out of time · k  the part of the gap to the market that came true
-error   standard error of k, clustered by event
-
-The law: what was not measured has no skill. A series that is not named is `UNPROVEN`, and so nothing is staked on it.
+The law: what was not measured has no skill, and a contract is believed by its own series.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, Protocol
+from typing import Protocol
 
 import numpy as np
-import orjson
 
-from evenkeel.errors import ArtifactError
 from evenkeel.events.board import Ladders, series_of
 from evenkeel.events.calibration import Z80
-from evenkeel.events.fair import Fair
+from evenkeel.events.fair import Fair, Lognormal, Model, Spot
+from evenkeel.events.fitted import Known, Part
 from evenkeel.events.stake import UNPROVEN, Skill, shrunk
-
-FILE: Final = "evidence.json"
-SCHEMA: Final = 1
 
 
 class Trust(Protocol):
-    """Who says how far the model of a series is believed: an `Evidence`, or one `Skill` for all series."""
+    """Who says how far the model of a series is believed: `Voices`, or one `Skill` for all series."""
 
     def of(self, series: str) -> Skill:
         """The skill that was measured on a series; `UNPROVEN` where none was."""
 
 
 @dataclass(frozen=True, slots=True)
-class Evidence:
-    """Skill by series, as it was measured for one model."""
+class Voices:
+    """The part that speaks for each series, at a time (UTC s); a model and a trust in one.
 
-    model: str = ""
-    series: Mapping[str, Skill] = field(default_factory=dict)
+    otherwise  speaks where there is no part; it knows strikes only, so that it is silent about anything but coins
+    """
+
+    now: int
+    parts: Mapping[str, Part] = field(default_factory=dict)
+    otherwise: Model = Lognormal()
+
+    @property
+    def name(self) -> str:
+        """Models that speak, such as `lognormal@v1`."""
+        return "+".join(sorted({part.model.name for part in self.parts.values()})) or self.otherwise.name
 
     def of(self, series: str) -> Skill:
-        """The skill on a series; `UNPROVEN` for one that was not measured."""
-        return self.series.get(series, UNPROVEN)
+        """Its part's skill, if it has not expired."""
+        return self.parts[series].skill_of(series, self.now) if series in self.parts else UNPROVEN
+
+    def __call__(self, board: Ladders, spots: Mapping[str, Spot]) -> Fair:
+        """Every contract by the model of its series."""
+        p, error = np.full((2, len(board.contracts)), math.nan)
+        series = [series_of(c.ticker) for c in board.contracts]
+        models = {name: self.parts[name].model if name in self.parts else self.otherwise for name in set(series)}
+        for model in {id(one): one for one in models.values()}.values():
+            here = np.array([models[name] is model for name in series], dtype=bool)
+            said = model(board, spots)
+            p[here], error[here] = said.p[here], said.error[here]
+        return Fair(p, error)
+
+
+def voices(known: Known | None, series: Sequence[str], now: int) -> Voices:
+    """Who speaks for these series now; nobody is measured without a bundle."""
+    parts = {name: known.of(name, now) for name in series} if known is not None else {}
+    return Voices(now, {name: part for name, part in parts.items() if part is not None})
 
 
 def interval(skill: Skill) -> tuple[float, float]:
@@ -63,27 +81,3 @@ def trusted(board: Ladders, fair: Fair, by: Trust) -> Fair:
         mixed = shrunk(board.mid[rows], Fair(fair.p[rows], fair.error[rows]), by.of(name))
         p[rows], error[rows] = mixed.p, mixed.error
     return Fair(p, error)
-
-
-def dumped(evidence: Evidence) -> bytes:
-    """The bytes of the file. An error that is unknown is null."""
-    rows = {name: {"events": one.events, "k": one.k, "error": one.error} for name, one in evidence.series.items()}
-    return orjson.dumps({"schema": SCHEMA, "model": evidence.model, "series": rows}, option=orjson.OPT_INDENT_2)
-
-
-def loaded(raw: bytes, name: str) -> Evidence:
-    """The evidence in the bytes of the file `name`. Raises ArtifactError for what is none."""
-    try:
-        body = orjson.loads(raw)
-        if body["schema"] != SCHEMA:
-            raise ArtifactError(f"{name} has schema {body['schema']}, this version reads {SCHEMA}: update evenkeel")
-        return Evidence(str(body["model"]), {str(key): _skill(row) for key, row in body["series"].items()})
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ArtifactError(f"{name} is no evidence of a Kalshi model ({error!r}): train a new version") from None
-
-
-def _skill(row: Mapping[str, Any]) -> Skill:
-    events, k, error = row["events"], row["k"], row["error"]
-    if type(events) is not int or events < 0 or not math.isfinite(float(k)):
-        raise ValueError(f"events {events}, k {k}")
-    return Skill(events, float(k), math.nan if error is None else float(error))
