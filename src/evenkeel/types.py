@@ -91,13 +91,20 @@ def _names(cls: Any) -> tuple[str, ...]:
     return tuple(x.name for x in fields(cls))
 
 
+def _opened(cls: Any) -> type:
+    """The class of `changed` and `lean`: what a base froze is thawed."""
+    base = cls.__base__
+    own = {"__slots__": _names(cls)} if base is object else {"__slots__": cls.__slots__}
+    return type("Open", (base,), own if base is object else {**own, "__setattr__": object.__setattr__})
+
+
 def _compiled(code: str, cls: type) -> Any:
     """The one function in `code`, which is a line for each slot, as `dataclass` itself makes its methods.
 
     `open` is a class of the same slots that is not frozen: its objects are written, then they become those of `cls`.
     """
     made: dict[str, Any] = {}
-    exec(code, {"new": object.__new__, "open": type("Open", (), {"__slots__": _names(cls)}), "cls": cls}, made)  # noqa: S102
+    exec(code, {"new": object.__new__, "open": _opened(cls), "cls": cls}, made)  # noqa: S102
     return next(iter(made.values()))
 
 
@@ -182,6 +189,32 @@ class Board:
 
     time: int
     contracts: tuple[Contract, ...]
+
+
+@lean
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What the ladder of one coin implies at one board. Numbers are NaN where `reason` says why.
+
+    time    UTC s of the board · event, close  its ladder, and UTC s of that one's close; `` and 0 = it has none
+    mu      drift of the log price until the close · mean  of mu over 7 days before · past  readings in that mean
+    sd      our own std of that log price · drift  (mu - mean) / sd · error  standard error of mu / sd
+    vol     implied volatility, annualised · contracts  (ticker, bid, ask) that were fitted, USD of YES
+    """
+
+    asset: str
+    time: int
+    event: str = ""
+    close: int = 0
+    mu: float = math.nan
+    mean: float = math.nan
+    past: int = 0
+    sd: float = math.nan
+    drift: float = math.nan
+    error: float = math.nan
+    vol: float = math.nan
+    reason: str = ""
+    contracts: tuple[tuple[str, float, float], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -560,12 +593,13 @@ class Brain:
     """Fitted artifacts, loaded and verified; what is absent is said out loud.
 
     alpha    models in the order of their training: at each time the newest speaks that had been trained by then
+    edge     measured skill of what event contracts imply
     without  why an opinion has no model, by its name
     """
 
     alpha: tuple[Any, ...] = ()
     policy: Any | None = None
-    kalshi: Any | None = None
+    edge: Any | None = None
     without: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -586,7 +620,7 @@ class View:
     wanted     (N,) weights that a strategy wants, for `allocate.method: direct`; NaN = no wish
     moves      (H, N) hourly log returns of 30 days, oldest first, 0 where unknown, for the portfolio's volatility
     variance   (N,) annualised mean square of those that are known; vol^2 where none is, 0 without either
-    features   (N, F) and market (G,), named
+    features   (N, F) and market (G,), named · readings  of event contracts, what the edge was made of
     """
 
     time: int
@@ -616,6 +650,7 @@ class View:
     features: Array
     market_names: tuple[str, ...]
     market: Array
+    readings: tuple[Reading, ...] = ()
 
 
 @lean

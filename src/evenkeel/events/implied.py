@@ -46,6 +46,7 @@ class Implied:
     mu       drift of the log price until the close · drift  the same in sigmas of our own volatility
     error    standard error of drift, from the residuals · vol  implied volatility, annualised
     misfit   root of the weighted mean square of the residuals, USD
+    own      our own sd of the log price until the close · used  rows of the board that were fitted
     """
 
     event: str
@@ -57,6 +58,8 @@ class Implied:
     error: float = math.nan
     vol: float = math.nan
     misfit: float = math.nan
+    own: float = math.nan
+    used: tuple[int, ...] = ()
     reason: str = ""
 
 
@@ -85,7 +88,8 @@ def _read(board: Ladders, kept: IntArray, said: Implied, spot: Spot | None) -> I
         return Implied(said.event, said.asset, said.left, said.quotes, reason="NO_FIT")
     (drift, width), error, misfit = fit
     vol = spot.volatility.sigma * math.exp(width) * math.sqrt(YEAR_S)
-    return Implied(said.event, said.asset, said.left, said.quotes, drift * own, drift, error, vol, misfit)
+    used = tuple(kept.tolist())
+    return Implied(said.event, said.asset, said.left, said.quotes, drift * own, drift, error, vol, misfit, own, used)
 
 
 def _refused(said: Implied, spot: Spot | None) -> str:

@@ -90,16 +90,17 @@ class OpinionSettings:
         return by_regime.expected(regime)
 
 
-def strength(ic: float, t: float) -> float:
+def strength(ic: float, t: float, *, prior: float = PRIOR_STRENGTH) -> float:
     """b_o = max(0, b0 + (IC - b0) max(0, 1 - 1/t^2)), and 0 where t < -2.
 
     ic, t: out-of-sample information coefficient and its t statistic, from a manifest; NaN = no evidence, gives b0.
+    prior: b0
     """
     if not (np.isfinite(ic) and np.isfinite(t)) or t == 0:
-        return PRIOR_STRENGTH
+        return prior
     if t < -2:
         return 0.0
-    return max(0.0, PRIOR_STRENGTH + (ic - PRIOR_STRENGTH) * max(0.0, 1.0 - 1.0 / t**2))
+    return max(0.0, prior + (ic - prior) * max(0.0, 1.0 - 1.0 / t**2))
 
 
 def day_vol(vol: Array) -> Array:

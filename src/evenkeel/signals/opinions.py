@@ -1,6 +1,6 @@
 """The opinions that no model backs yet, said out loud: *off* where not wanted, *missing* where wanted and absent.
 
-Each becomes a room of its own (`signals/alpha`, `signals/policy`, `signals/edge`) when its model exists.
+Each is a room of its own (`signals/alpha`, `signals/policy`) where its model exists.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from evenkeel.types import Health, Opinion, frozen
 
 ABSENT = {
     "alpha": "no model under models/alpha",
-    "edge": "no Kalshi feed is connected",
     "policy": "no model under models/policy",
 }
 

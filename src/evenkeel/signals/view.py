@@ -17,13 +17,16 @@ from numpy.typing import NDArray
 from evenkeel.market import features, quality
 from evenkeel.market.kernels import fold, lag, window_sum
 from evenkeel.signals import alpha, blend, opinions, regime, strategies
+from evenkeel.signals import edge as edges
 from evenkeel.signals import rule as rules
 from evenkeel.signals.alpha import AlphaModel
 from evenkeel.signals.blend import PRIOR_STRENGTH, OpinionSettings, Said
+from evenkeel.signals.crowd import Crowd
 from evenkeel.types import Array, BoolArray, Brain, Health, IntArray, Opinion, Panel, View, changed, frozen, unknown
 from evenkeel.units import DAY_S, HOUR_S, YEAR_S
 
 COVARIANCE_H = 720
+NOBODY = Crowd()
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +48,7 @@ class Signals:
     price, age, low, high (T, N) · fault (T, N) int8 · ready (R, N) · vol, atr, liquidity, rule (R, N)
     alpha (R, N), None where no model is there and wanted · regime (R, 6) · features as computed by market.features
     logs (T, N) log of `price` · moves (T, N) its change in an hour, 0 = unknown · variance (R, N) as in `View`
+    edge (R, N) of event contracts, and the crowd that it was read from
     score, wanted (R, N) of a strategy that has one, else None
     expected, blended (R, N), heard (R,) what the opinions come to at each close: `expected`, `score`, `heard` of `View`
     shown  the row last asked for, by its index
@@ -63,6 +67,8 @@ class Signals:
     rule: Array
     alpha: Array | None
     score: Array | None
+    edge: edges.Edge
+    crowd: Crowd
     wanted: Array | None
     expected: Array
     blended: Array
@@ -126,6 +132,7 @@ class Signals:
             features=self.features.values[i],
             market_names=self.features.market_names,
             market=self.features.market[i],
+            readings=self.crowd.readings.get(closed, ()),
         )
         self.shown.clear()
         self.shown[t] = view
@@ -161,18 +168,16 @@ class Signals:
         return np.fmin.reduce(low, axis=0), np.fmax.reduce(high, axis=0)
 
     def _opinions(self, i: int, time: int) -> tuple[Opinion, ...]:
-        wanted, size = self.settings.opinions, len(self.panel.assets)
-        edge = opinions.absent("edge", size, wanted=wanted.edge)
-        fitted = self._alpha(i, time)
+        wanted, fitted = self.settings.opinions, self._alpha(i, time)
         health, why = Health.OK, "stands in for alpha"
         if fitted.health is Health.OK or not wanted.rule:
             health, why = Health.OFF, "alpha speaks" if wanted.rule else "switched off in config"
         stand_in = Opinion("rule", self.rule[i], health, PRIOR_STRENGTH, rules.VERSION, why)
         if self.score is None:
-            return fitted, edge, stand_in
+            return fitted, self.edge.opinion(i), stand_in
         alone = "takes the place of all opinions"
         own = Opinion(self.settings.strategy, self.score[i], Health.OK, PRIOR_STRENGTH, strategies.VERSION, alone)
-        return fitted, edge, stand_in, own
+        return fitted, self.edge.opinion(i), stand_in, own
 
     def _alpha(self, i: int, time: int) -> Opinion:
         wanted, size = self.settings.opinions, len(self.panel.assets)
@@ -186,8 +191,10 @@ def _told(opinion: Opinion) -> tuple[Health, float, str, str]:
     return opinion.health, opinion.strength, opinion.version, opinion.reason
 
 
-def compute(panel: Panel, brain: Brain, settings: SignalSettings, first: int = 0) -> Signals:
+def compute(panel: Panel, brain: Brain, settings: SignalSettings, first: int = 0, crowd: Crowd = NOBODY) -> Signals:
     """Signals of a panel; `first` cuts what is kept per row (memory), never what is read.
+
+    crowd  what was read of event contracts, by the close of the newest bar then
 
     Raises DataError when the benchmark is not in the panel.
     """
@@ -206,7 +213,9 @@ def compute(panel: Panel, brain: Brain, settings: SignalSettings, first: int = 0
     (moves, variance), rule = _moves_and_rule(logs, wide, panel.bar_s, lead)
     fitted = _alpha(brain, wide, panel.time[first - lead :], likely, panel.bar_s, settings.opinions, lead)
     own = strategies.score(settings.strategy, seen)
-    said = _said(panel.time[first:], panel.bar_s, fitted, rule, own, brain, settings)
+    time, wanted = panel.time[first:], settings.opinions.edge
+    told = edges.edge(crowd, brain.edge, panel.assets, time, logs, panel.bar_s, wanted=wanted)
+    said = _said(time, panel.bar_s, fitted, told, rule, own, brain, settings)
     expected, blended = blend.blend_rows(said, vol, likely[lead:], settings.opinions)
     return Signals(
         panel=panel,
@@ -222,6 +231,8 @@ def compute(panel: Panel, brain: Brain, settings: SignalSettings, first: int = 0
         rule=frozen(rule),
         alpha=fitted,
         score=own,
+        edge=told,
+        crowd=crowd,
         wanted=strategies.wanted(settings.strategy, seen),
         expected=frozen(expected),
         blended=frozen(blended),
@@ -278,6 +289,7 @@ def _said(
     time: IntArray,
     bar_s: int,
     fitted: Array | None,
+    told: edges.Edge,
     rule: Array,
     own: Array | None,
     brain: Brain,
@@ -289,6 +301,7 @@ def _said(
     if fitted is not None:
         strength, well = _strengths(brain.alpha, fitted, time, bar_s, in_sample=wanted.alpha_in_sample)
         said.append(Said("alpha", fitted, strength, well))
+    said.append(Said("edge", told.x, told.strength, told.weighs))
     prior = np.full(len(time), PRIOR_STRENGTH)
     said.append(Said("rule", rule, prior, ~well if wanted.rule else nobody))
     if own is not None:
