@@ -116,11 +116,12 @@ def plan(
     heard = ((wanted.target != 0) | (wanted.held != 0)) & (
         loud | (change * wanted.equity >= least) | _leaving(slot, wanted, target)
     )
-    goals, wishes, helds, cuts = target.tolist(), wanted.target.tolist(), wanted.held.tolist(), cut.tolist()
+    goals, wishes, helds = target.tolist(), wanted.target.tolist(), wanted.held.tolist()
+    cuts, louds = cut.tolist(), loud.tolist()
     for i in heard.nonzero()[0].tolist():
         asset = wanted.assets[i]
         leaves = asset in wanted.exit_codes or (goals[i] == 0 and slot.kind is not SlotKind.SCORE)
-        if not (loud[i] or leaves or asset in wanted.blocked):
+        if not (louds[i] or leaves or asset in wanted.blocked):
             dropped.append(Dropped(asset, "INSIDE_BAND", wishes[i], helds[i]))
             continue
         leg = Leg(i, asset, goals[i], wishes[i], helds[i], cuts[i], leaves)
@@ -129,6 +130,8 @@ def plan(
             dropped.append(Dropped(asset, code, wishes[i], helds[i]))
         elif quantity:
             legs.append((i, quantity))
+    if not legs:
+        return (), tuple(dropped)
     legs = _in_order(legs, wanted)
     sent, late = _within_budget(legs, wanted, settings)
     kept, short = _within_cash(sent, wanted, settings, costs)

@@ -5,7 +5,9 @@ Slots in, one `Result` out. What a replay through the service does must be equal
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import gc
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -44,11 +46,24 @@ def backtest(
 ) -> Result:
     """Run the slots in order, starting from `memory`. Keeps no journal: memory's audit chain stays as it is."""
     result = Result(memory)
-    for slot in slots:
-        plan = _slot(slot, feed, broker, brain, rules, decider, result)
-        if plan is not None and on_plan is not None:
-            on_plan(plan)
+    with _no_search_for_cycles():
+        for slot in slots:
+            plan = _slot(slot, feed, broker, brain, rules, decider, result)
+            if plan is not None and on_plan is not None:
+                on_plan(plan)
     return result
+
+
+@contextmanager
+def _no_search_for_cycles() -> Iterator[None]:
+    """A slot leaves no cycles, and to search what a back-test keeps for some takes a thirtieth of its time."""
+    searched = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if searched:
+            gc.enable()
 
 
 def _slot(
