@@ -43,7 +43,7 @@ def rows_of(wide, start, stop=None):
 def asked(model, wide, market, start=0, stop=None, **more):
     time = market.time[start:stop]
     likely = regimes(len(market.time))[start:stop]
-    return alpha.forecast((model,), rows_of(wide, start, stop), time, likely, HOUR, ShareByRegime(), **more)
+    return alpha.forecast((model,), rows_of(wide, start, stop), time, likely, HOUR, ShareByRegime(), **more).x
 
 
 def same_bits(a, b):
@@ -85,7 +85,7 @@ def test_the_future_changes_no_bit(model, market, whole):
         HOUR,
         ShareByRegime(),
         in_sample=True,
-    )
+    ).x
     lied = asked(model, features.compute(poisoned), market, in_sample=True)[: CUT + 1]
 
     assert same_bits(ended, every)
@@ -130,6 +130,58 @@ def test_an_asset_that_cannot_be_judged_has_no_opinion(model, whole, market):
 
     assert np.isnan(x[CUT:, 3]).all()
     assert np.isfinite(x[CUT:, :3]).all()
+
+
+@pytest.mark.parametrize(("by", "left"), [(0.2, 1.0), (0.5, 2 / 3), (0.85, 0.2), (5.0, 0.0), (np.inf, 0.0)])
+def test_m5_where_an_assets_features_drift_from_what_was_learned_its_alpha_shrinks_to_0(model, whole, market, by, left):
+    """By how far, in widths of what was learned: a little changes nothing, far away nothing is left."""
+    asset, feature = 3, whole.names.index("liq")
+    low, high = model.forest.hull[feature]
+    values = whole.values.copy()
+    values[-1, asset, feature] = high + by * (high - low)
+    drifted = replace(whole, values=values)
+    raw = alpha.predict(model.forest, drifted)
+
+    every, mixed = (
+        alpha.forecast((model,), shown, market.time, regimes(len(market.time)), HOUR, ShareByRegime(), in_sample=True)
+        for shown in (whole, drifted)
+    )
+    unshrunk = alpha.combine(raw, ShareByRegime().expected(regimes(len(market.time))), market.time, HOUR)
+
+    assert same_bits(mixed.x[:-1], every.x[:-1])
+    assert mixed.trust[-1, asset] == pytest.approx(left, abs=1e-12)
+    assert mixed.x[-1, asset] == pytest.approx(left * unshrunk[-1, asset], abs=1e-12)
+    assert unshrunk[-1, asset] != 0.0
+    others = np.arange(len(market.assets)) != asset
+    assert same_bits(mixed.x[-1, others], unshrunk[-1, others])
+    said = alpha.doubts(mixed.trust, market.assets)
+    assert said == ({len(market.time) - 1: f"shrunk on XRP to {left:.0%}: beyond what was learned"} if left < 1 else {})
+
+
+def test_m5_what_the_model_learned_from_is_believed_in_full(model, whole, market):
+    """Exactly 1: on rows like those that it saw the opinion is, to the bit, the unshrunk one."""
+    found = alpha.forecast(
+        (model,), whole, market.time, regimes(len(market.time)), HOUR, ShareByRegime(), in_sample=True
+    )
+
+    assert (found.trust == 1.0).all()
+    assert alpha.doubts(found.trust, market.assets) == {}
+
+
+def test_m5_a_drift_of_the_whole_market_shrinks_every_asset(model, whole, market):
+    shared = whole.market.copy()
+    shared[-1, whole.market_names.index("btc_r24")] = -3.0
+
+    x = asked(model, replace(whole, market=shared), market, in_sample=True)
+
+    assert (x[-1] == 0.0).all()
+
+
+def test_a_doubt_is_told_with_the_opinion(model):
+    found = alpha.opinion((model,), np.zeros(3), model.train_end, HOUR, doubt="shrunk on BTC to 0%", in_sample=True)
+
+    assert found.health is Health.OK
+    assert found.reason.endswith("; shrunk on BTC to 0%")
 
 
 def test_smoothing_is_the_plain_weighted_mean():

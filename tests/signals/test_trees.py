@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 
 from evenkeel.errors import ArtifactError
 from evenkeel.signals import alpha, trees
-from evenkeel.signals.forest import forest
+from evenkeel.signals.forest import FAR, NEAR, forest
 
 SHIPPED = Path(__file__).parents[2] / "models" / "alpha" / "v1"
 NAMES = ("a", "b", "c", "d")
+ANYWHERE = np.tile([-np.inf, np.inf], (len(NAMES), 1))
 TINY, HUGE = np.float32(1e-35), np.finfo(np.float32).max
 EDGES = np.array(
     [np.nan, np.inf, -np.inf, HUGE, -HUGE, 0.0, -0.0, TINY, -TINY, 1e-36, -1e-36, 1e-44, 3e-35, -3e-35], np.float32
@@ -88,7 +89,7 @@ def test_every_row_has_the_bits_of_lightgbm(one, other, seed):
     models = {6: trees.read(one[0], NAMES), 24: trees.read(other[0], NAMES)}
     rows = around((*models[6], *models[24]), np.concatenate([one[1], other[1]]), np.random.default_rng(seed))
 
-    found = asked(forest(models, len(NAMES)), rows)
+    found = asked(forest(models, ANYWHERE), rows)
 
     for h, (text, _) in ((6, one), (24, other)):
         assert same_bits(found[h], lightgbm.Booster(model_str=text).predict(rows, num_threads=1))
@@ -151,9 +152,71 @@ def test_a_threshold_that_no_training_gives_is_met_all_the_same(threshold):
     changed = resized(f"{before}{name}{threshold} {rest.partition(' ')[2]}")
     rows = np.repeat(EDGES[:, None], len(NAMES), axis=1)
 
-    found = asked(forest({6: trees.read(changed, NAMES)}, len(NAMES)), rows)[6]
+    found = asked(forest({6: trees.read(changed, NAMES)}, ANYWHERE), rows)[6]
 
     assert same_bits(found, lightgbm.Booster(model_str=changed).predict(rows, num_threads=1))
+
+
+# ---------------------------------------------------------------- the range that was learned from
+
+
+def test_the_hull_is_the_range_of_the_rows_that_were_learned():
+    """NaN aside; of no account where a column is always the same: nothing can be measured by it."""
+    rng = np.random.default_rng(5)
+    x = (rng.standard_normal((300, len(NAMES))) * [1.0, 1e-6, 1e9, 0.0]).astype(np.float32)
+    x[rng.random(x.shape) < 0.1] = np.nan
+    made = lightgbm.train({"verbosity": -1, "num_threads": 1}, lightgbm.Dataset(x, np.arange(300)), 2)
+    told = trees.hull(made.model_to_string(), NAMES)
+
+    assert told[:3].tolist() == [[np.nanmin(column), np.nanmax(column)] for column in x.T[:3].astype(np.float64)]
+    assert told[3].tolist() == [-np.inf, np.inf]
+
+
+@settings(max_examples=60)
+@given(st.integers(0, 2**32 - 1))
+def test_trust_is_that_of_the_farthest_input(seed):
+    """Against the same in plain words; inside of the hull, and a little outside, it is 1 to the bit."""
+    rng = np.random.default_rng(seed)
+    low, high = np.sort(rng.standard_normal((2, len(NAMES))), axis=0)
+    hull = np.stack([low, high], axis=1)
+    hull[rng.random(len(NAMES)) < 0.2] = [-np.inf, np.inf]
+    rows = rng.standard_normal((50, 3, 3)) * 3.0
+    shared = rng.standard_normal((50, 1))
+    rows[rng.random(rows.shape) < 0.1] = rng.choice([np.nan, np.inf, -np.inf])
+    found = forest({6: trees.read(text(), NAMES)}, hull).trust(rows, shared)
+
+    for t, n in np.ndindex(found.shape):
+        out = [
+            max(a - v, v - b) / (b - a)
+            for v, (a, b) in zip([*rows[t, n], *shared[t]], hull, strict=True)
+            if np.isfinite(a) and not (np.isnan(v) or a <= v <= b)
+        ]
+        farthest = max(out, default=0.0)
+        assert found[t, n] == pytest.approx(min(1.0, max(0.0, (FAR - farthest) / (FAR - NEAR))))
+        assert found[t, n] == 1.0 or farthest > NEAR
+
+
+def test_the_shipped_models_believe_themselves_in_full_within_what_they_learned():
+    model, clock = alpha.forest(shipped()), [alpha.NAMES.index(name) for name in alpha.CLOCK]
+    hull = np.delete(model.hull, clock, axis=0)
+    assert np.isfinite(hull).all()
+    assert (hull[:, 0] < hull[:, 1]).all()
+    assert np.isinf(model.hull[clock]).all()
+
+    inside = hull[:, 0] + np.random.default_rng(1).random((40, 1, len(hull))) * (hull[:, 1] - hull[:, 0])
+    shared = np.concatenate([inside[:, 0, 23:], np.full((40, 2), 23.0)], axis=1)
+    assert (model.trust(inside[:, :, :23], shared) == 1.0).all()
+
+
+@pytest.mark.parametrize(
+    "told", ["", "[0:1] [0:1] [0:1]", "[0:1] [0:1] [0:1] [1:0]", "[0:1] [0:1] [0:1] [0:x]", "a b c d"]
+)
+def test_a_text_without_its_ranges_is_refused(told):
+    before, name, rest = text().partition("feature_infos=")
+    changed = f"{before}{name}{told}\n{rest.partition(chr(10))[2]}"
+
+    with pytest.raises(ArtifactError, match="a model text is damaged"):
+        trees.hull(changed, NAMES)
 
 
 # ---------------------------------------------------------------- texts that are refused

@@ -51,7 +51,7 @@ def evaluate(
     wide = features.compute(panel)
     breadth, week, vol = (wide.market_column(name) for name in ("breadth", "btc_r168", "btc_vol"))
     regime = probabilities(breadth, week, vol, RegimeSettings())
-    x = alpha.forecast((model,), wide, panel.time, regime, panel.bar_s, ShareByRegime())
+    x = alpha.forecast((model,), wide, panel.time, regime, panel.bar_s, ShareByRegime()).x
     rows = np.searchsorted(panel.time, data.time)
     used = data.time >= first
     x = np.where(data.member, x[rows], np.nan)[used]

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import orjson
@@ -38,6 +38,9 @@ KIND = "alpha"
 NAMES: tuple[str, ...] = tuple(x.name for x in FEATURES) + tuple(x.name for x in MARKET_FEATURES)
 """What a model reads, in this order: per-asset features, then market-wide ones."""
 
+CLOCK = ("hour", "weekday")
+"""Read off the clock, they cannot drift: an hour between two that were sampled is nothing new."""
+
 HALF_LIFE_H = 12
 WINDOW_H = 48
 """What a smoothed row reads, h."""
@@ -46,6 +49,13 @@ IN_SAMPLE = "IN-SAMPLE"
 GOLDEN = "golden.json"
 
 Matrix = NDArray[np.float32]
+
+
+class Forecast(NamedTuple):
+    """x (R, N), and the factor in [0, 1] that it was shrunk by, (R, N)."""
+
+    x: Array
+    trust: Array
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +130,10 @@ def forest(texts: Mapping[int, str]) -> Forest:
     """The models of all horizons, h, of their LightGBM texts. Raises ArtifactError for a text that is none."""
     from evenkeel.signals.forest import forest as tables  # noqa: PLC0415 - loads numba, only where a model is used
 
-    return tables({h: trees.read(text, NAMES) for h, text in texts.items()}, len(NAMES))
+    hulls = np.array([trees.hull(text, NAMES) for text in texts.values()])
+    hull = np.stack([hulls[:, :, 0].max(axis=0), hulls[:, :, 1].min(axis=0)], axis=1)
+    hull[[NAMES.index(name) for name in CLOCK]] = -np.inf, np.inf
+    return tables({h: trees.read(text, NAMES) for h, text in texts.items()}, hull)
 
 
 def model_file(horizon_h: int) -> str:
@@ -195,8 +208,10 @@ def forecast(
     share: ShareByRegime,
     *,
     in_sample: bool = False,
-) -> Array:
+) -> Forecast:
     """Opinion x of every row, (R, N) in [-3, 3]; NaN where it cannot be judged or may have been trained on.
+
+    Where inputs drift away from what was learned x shrinks toward 0 (`Forest.trust`), asset by asset.
 
     models     in the order of their training; each row is judged by the newest that is valid then
     features   R rows, of which the first 48 h only lead in (the caller cuts them), unless they are the panel's first
@@ -208,21 +223,26 @@ def forecast(
     ends = [*begins[1:], len(time)]
     horizons = models[0].forest.horizons
     raw = {h: np.full((len(time), features.values.shape[1]), np.nan) for h in horizons}
+    trust = np.ones(features.values.shape[:2])
     for model, begin, end in zip(models, [first, *begins[1:]], ends, strict=True):
-        for h, rows in predict(model.forest, _cut(features, begin, end)).items():
+        shown = _cut(features, begin, end)
+        for h, rows in predict(model.forest, shown).items():
             raw[h][begin:end] = rows
-    out = np.full(raw[min(horizons)].shape, np.nan)
+        trust[begin:end] = model.forest.trust(shown.values, shown.market)
+    out = np.full(trust.shape, np.nan)
     mixed = {h: rows[first:] for h, rows in raw.items()}
-    out[first:] = combine(mixed, share.expected(regime[first:]), time[first:], bar_s)
-    return out
+    out[first:] = combine(mixed, share.expected(regime[first:]), time[first:], bar_s) * trust[first:]
+    return Forecast(out, trust)
 
 
 def _cut(features: Features, begin: int, end: int) -> Features:
     return Features(features.names, features.values[begin:end], features.market_names, features.market[begin:end])
 
 
-def opinion(models: Sequence[AlphaModel], x: Array, time: int, bar_s: int, *, in_sample: bool = False) -> Opinion:
-    """What a decision at `time` (UTC s) is told: x (N,), the strength left to it, and its health."""
+def opinion(
+    models: Sequence[AlphaModel], x: Array, time: int, bar_s: int, *, doubt: str = "", in_sample: bool = False
+) -> Opinion:
+    """What a decision at `time` (UTC s) is told: x (N,), the strength left to it, its health, and a `doubt` of x."""
     valid = [model for model in models if model.valid_from(bar_s) <= time]
     model = valid[-1] if valid else models[0]
     fresh = model.freshness(time)
@@ -234,7 +254,18 @@ def opinion(models: Sequence[AlphaModel], x: Array, time: int, bar_s: int, *, in
         said = f"{IN_SAMPLE}: trained on what is shown here, until {iso(model.train_end)}"
     elif not valid:
         known, said = Health.MISSING, f"trained on what is shown here, until {iso(model.train_end)}"
+    said = "; ".join(word for word in (said, doubt) if word)
     return Opinion(KIND, x, known, model.strength * fresh, f"{model.version} {model.digest[:12]}", said)
+
+
+def doubts(trust: Array, assets: Sequence[str]) -> dict[int, str]:
+    """Row -> which assets' x was shrunk there; only rows of trust (R, N) that have one."""
+    rows = np.flatnonzero((trust < 1.0).any(axis=1)).tolist()
+    return {t: f"shrunk on {_named(trust[t], assets)}: beyond what was learned" for t in rows}
+
+
+def _named(trust: Array, assets: Sequence[str]) -> str:
+    return ", ".join(f"{assets[i]} to {trust[i]:.0%}" for i in np.flatnonzero(trust < 1.0).tolist())
 
 
 def _replay(path: Path, model: AlphaModel, content: Mapping[str, Any]) -> None:

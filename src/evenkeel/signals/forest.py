@@ -10,7 +10,7 @@ row depend on its own values alone. Importing this loads numba.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -29,13 +29,20 @@ TINY = np.float32(1e-35)
 ROWS_AT_ONCE = 1024
 """What a thread takes at a time, at most."""
 
+NEAR, FAR = 0.25, 1.0
+"""Widths of what was learned, outside of it: up to NEAR a forecast is believed in full, from FAR on not at all."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Forest:
-    """Models of one or more horizons, h, that are asked together."""
+    """Models of one or more horizons, h, that are asked together.
+
+    hull  (F, 2) smallest and largest value of each input that all of them were fitted on; infinite = of no account
+    """
 
     horizons: tuple[int, ...]
     tables: Tables
+    hull: Array
 
     def score(self, values: Array, market: Array, known: BoolArray) -> dict[int, Array]:
         """Raw forecast of every horizon, (R, N); NaN where not `known` (R, N).
@@ -47,18 +54,30 @@ class Forest:
             raise ValueError(f"inputs {values.shape}, {market.shape}, {known.shape} are not those of the trees")
         out = np.full((len(self.horizons), *known.shape), np.nan)
         own, common, judged = (_read_only(x) for x in (values, market, known))
-        step = max(1, min(ROWS_AT_ONCE, -(-len(known) // compiled.THREADS)))
-
-        def part(first: int) -> None:
-            scoring.score(own, common, judged, self.tables, first, min(first + step, len(known)), out)
-
-        compiled.each(part, range(0, len(known), step))
+        _in_parts(len(known), lambda first, stop: scoring.score(own, common, judged, self.tables, first, stop, out))
         return dict(zip(self.horizons, out, strict=True))
 
+    def trust(self, values: Array, market: Array) -> Array:
+        """(R, N) in [0, 1]: 1 where every input is like what was learned, less the farther one lies outside, at last 0.
 
-def forest(models: Mapping[int, Sequence[Tree]], features: int) -> Forest:
-    """The tables of every horizon's trees over inputs of so many features."""
-    trees = [tree for model in models.values() for tree in model]
+        Shapes as in `score`; an unknown input changes nothing. Outside of what it learned a tree only repeats its
+        outermost leaf: a little outside, where a larger sample would have reached too, that is right.
+        """
+        out = np.empty(values.shape[:2])
+        own, common, hull = (_read_only(x) for x in (values, market, self.hull))
+        _in_parts(len(out), lambda first, stop: scoring.beyond(own, common, hull, first, stop, out))
+        trusted: Array = np.clip((FAR - out) / (FAR - NEAR), 0.0, 1.0)
+        return trusted
+
+
+def _in_parts(rows: int, work: Callable[[int, int], None]) -> None:
+    step = max(1, min(ROWS_AT_ONCE, -(-rows // compiled.THREADS)))
+    compiled.each(lambda first: work(first, min(first + step, rows)), range(0, rows, step))
+
+
+def forest(models: Mapping[int, Sequence[Tree]], hull: Array) -> Forest:
+    """The tables of every horizon's trees over F inputs, and the (F, 2) range of these that was learned from."""
+    trees, features = [tree for model in models.values() for tree in model], len(hull)
     thresholds = [_thresholds(trees, f) for f in range(features)]
     starts = np.cumsum([0, *(len(one) for one in thresholds)])
     word = WORDS[max(len(tree.value) for tree in trees) > WORDS[0].bits]
@@ -80,7 +99,7 @@ def forest(models: Mapping[int, Sequence[Tree]], features: int) -> Forest:
         multiplier=word.type(word.multiplier),
         shift=word.type(word.shift),
     )
-    return Forest(tuple(models), tables)
+    return Forest(tuple(models), tables, hull)
 
 
 class _Word(NamedTuple):

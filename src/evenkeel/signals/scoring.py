@@ -125,6 +125,34 @@ def place(left: NDArray[Any], tables: Tables) -> None:
 
 
 @kernel
+def beyond(values: Array, market: Array, hull: Array, first: int, stop: int, out: Array) -> None:
+    """Write `out` (R, N), rows first..stop: how far the farthest input lies outside of its range.
+
+    hull  (F, 2) the ranges, in whose widths is measured; 0 = all lie within; an unknown input lies nowhere
+    """
+    own = values.shape[2]
+    for t in range(first, stop):
+        shared = 0.0
+        for i in range(market.shape[1]):
+            shared = max(shared, outside(market[t, i], hull[own + i, 0], hull[own + i, 1]))
+        for n in range(values.shape[1]):
+            farthest = shared
+            for f in range(own):
+                farthest = max(farthest, outside(values[t, n, f], hull[f, 0], hull[f, 1]))
+            out[t, n] = farthest
+
+
+@kernel
+def outside(value: float, low: float, high: float) -> float:
+    """How far a value lies outside of low..high, in widths of that; 0 inside, and where it is NaN."""
+    if value < low:
+        return (low - value) / (high - low)
+    if value > high:
+        return (value - high) / (high - low)
+    return 0.0
+
+
+@kernel
 def add(places: NDArray[Any], tables: Tables, known: BoolArray, out: Array) -> None:
     """Write the sums (H, m) of the leaves at these places, (BLOCK, W), in the order of the trees."""
     total = np.empty(BLOCK)

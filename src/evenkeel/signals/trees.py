@@ -64,6 +64,29 @@ def read(text: str, names: Sequence[str]) -> tuple[Tree, ...]:
         raise _damaged(f"{type(error).__name__} {error}") from error
 
 
+def hull(text: str, names: Sequence[str]) -> Array:
+    """(F, 2) smallest and largest value of each input that a model was fitted on; infinite if always the same.
+
+    LightGBM notes it of the rows that it sampled to find its bins. Raises ArtifactError where the text does not say so.
+    """
+    words = _head(text.partition("\n\n")[0]).get("feature_infos", "").split()
+    if len(words) != len(names):
+        raise _damaged(f"it tells the range of {len(words)} inputs, {len(names)} are read")
+    try:
+        return np.array([_range(word) for word in words]).reshape(len(words), 2)
+    except ValueError as error:
+        raise _damaged(f"ValueError {error}") from error
+
+
+def _range(word: str) -> tuple[float, float]:
+    if word == "none":
+        return -np.inf, np.inf
+    low, high = (float(end) for end in word.removeprefix("[").removesuffix("]").split(":"))
+    if not low <= high:
+        raise ValueError(f"{word} is no range")
+    return (low, high) if low < high else (-np.inf, np.inf)
+
+
 def _head(text: str) -> dict[str, str]:
     first, *lines = text.split("\n")
     if first != "tree":

@@ -6,7 +6,7 @@ rows at once and the service may compute them anew each pass, and both see the s
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -46,7 +46,8 @@ class Signals:
     """All rows from `first` on (R = T - first); the panel-wide arrays keep all T rows for look-back.
 
     price, age, low, high (T, N) · fault (T, N) int8 · ready (R, N) · vol, atr, liquidity, rule (R, N)
-    alpha (R, N), None where no model is there and wanted · regime (R, 6) · features as computed by market.features
+    alpha (R, N), None where no model is there and wanted · doubts  row -> on whom it was shrunk, see `alpha.doubts`
+    regime (R, 6) · features as computed by market.features
     logs (T, N) log of `price` · moves (T, N) its change in an hour, 0 = unknown · variance (R, N) as in `View`
     edge (R, N) of event contracts, and the crowd that it was read from
     score, wanted (R, N) of a strategy that has one, else None
@@ -66,6 +67,7 @@ class Signals:
     ready: BoolArray
     rule: Array
     alpha: Array | None
+    doubts: Mapping[int, str]
     score: Array | None
     edge: edges.Edge
     crowd: Crowd
@@ -183,7 +185,8 @@ class Signals:
         wanted, size = self.settings.opinions, len(self.panel.assets)
         if self.alpha is None:
             return opinions.absent("alpha", size, wanted=wanted.alpha, why=self.brain.without.get("alpha", ""))
-        return alpha.opinion(self.brain.alpha, self.alpha[i], time, self.panel.bar_s, in_sample=wanted.alpha_in_sample)
+        doubt, shown = self.doubts.get(i, ""), wanted.alpha_in_sample
+        return alpha.opinion(self.brain.alpha, self.alpha[i], time, self.panel.bar_s, doubt=doubt, in_sample=shown)
 
 
 def _told(opinion: Opinion) -> tuple[Health, float, str, str]:
@@ -211,7 +214,8 @@ def compute(panel: Panel, brain: Brain, settings: SignalSettings, first: int = 0
     ready = _ready(panel, vol, atr, first, settings.opinions.min_history_days)
     seen = _seen(panel, block, price, ready, first, settings)
     (moves, variance), rule = _moves_and_rule(logs, wide, panel.bar_s, lead)
-    fitted = _alpha(brain, wide, panel.time[first - lead :], likely, panel.bar_s, settings.opinions, lead)
+    forecast = _alpha(brain, wide, panel.time[first - lead :], likely, panel.bar_s, settings.opinions, lead)
+    fitted = None if forecast is None else frozen(forecast.x)
     own = strategies.score(settings.strategy, seen)
     time, wanted = panel.time[first:], settings.opinions.edge
     told = edges.edge(crowd, brain.edge, panel.assets, time, logs, panel.bar_s, wanted=wanted)
@@ -230,6 +234,7 @@ def compute(panel: Panel, brain: Brain, settings: SignalSettings, first: int = 0
         ready=ready,
         rule=frozen(rule),
         alpha=fitted,
+        doubts={} if forecast is None else alpha.doubts(forecast.trust, panel.assets),
         score=own,
         edge=told,
         crowd=crowd,
@@ -273,16 +278,15 @@ def _alpha(
     bar_s: int,
     wanted: OpinionSettings,
     lead: int,
-) -> Array | None:
+) -> alpha.Forecast | None:
     """What the fitted models expect, (R, N), after `lead` rows that are only read."""
     if not (brain.alpha and wanted.alpha):
         return None
     skip = lead - min(lead, alpha.WINDOW_H * HOUR_S // bar_s)
     cut = replace(wide, values=wide.values[skip:], market=wide.market[skip:])
     mix, shown = wanted.alpha_short, wanted.alpha_in_sample
-    return frozen(
-        alpha.forecast(brain.alpha, cut, time[skip:], likely[skip:], bar_s, mix, in_sample=shown)[lead - skip :]
-    )
+    made = alpha.forecast(brain.alpha, cut, time[skip:], likely[skip:], bar_s, mix, in_sample=shown)
+    return alpha.Forecast(made.x[lead - skip :], made.trust[lead - skip :])
 
 
 def _said(
