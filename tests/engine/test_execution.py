@@ -64,7 +64,7 @@ class Exchange:
         self.cash, self.units = Decimal(cash), Counter({a: Decimal(u) for a, u in units.items()})
         self.book, self.script, self.calls, self.sent = {}, {}, Counter(), []
 
-    def holdings(self, time):
+    def holdings(self, time, *, urgent=False):
         """The account."""
         self.calls["holdings"] += 1
         held = {asset: units for asset, units in self.units.items() if units}

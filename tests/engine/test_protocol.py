@@ -52,7 +52,7 @@ class Venue:
         self.placed.append(shown)
         self.units[asset] += quantity
 
-    def holdings(self, time):
+    def holdings(self, time, *, urgent=False):
         """The account now."""
         newest = None if self.again else 99 + len(self.placed)
         return Holdings(int(time), Decimal(1_000), {a: Decimal(q) for a, q in self.units.items() if q}, newest=newest)

@@ -29,7 +29,7 @@ class Named:
     left: Callable[[str, str, Decimal], None]
     again = False
 
-    def holdings(self, time: int) -> Holdings:
+    def holdings(self, time: int, *, urgent: bool = False) -> Holdings:
         """Cash and units now."""
         self._read("balance")
         wealth = self.account.wealth()

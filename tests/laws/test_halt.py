@@ -36,10 +36,10 @@ class Interrupted:
             self._act()
             self.acted = True
 
-    def holdings(self, time):
+    def holdings(self, time, *, urgent=False):
         """The account, or silence."""
         self._count()
-        return self._broker.holdings(time)
+        return self._broker.holdings(time, urgent=urgent)
 
     def orders(self, assets, since, time):
         """What it has, or silence."""

@@ -187,11 +187,29 @@ class Unsure:
             raise VenueUnknownError("timed out")
         return self._broker.orders(assets, since, time)
 
-    def holdings(self, time):
+    def holdings(self, time, *, urgent=False):
         """The account, or silence."""
         if self._rng.random() < 0.03:
             raise VenueUnknownError("timed out")
-        return self._broker.holdings(time)
+        return self._broker.holdings(time, urgent=urgent)
+
+
+class Asked(world.PaperVenue):
+    """A venue that notes how urgently it was asked for the account."""
+
+    def holdings(self, time, *, urgent=False):
+        """As it is."""
+        self.urgently = [*getattr(self, "urgently", []), urgent]
+        return super().holdings(time, urgent=urgent)
+
+
+def test_a_risk_check_looks_at_the_account_with_the_urgency_of_a_stop(tmp_path):
+    market = world.feed()
+    with world.service(tmp_path, market, lambda path: world.venue(market, path, kind=Asked)) as runner:
+        for kind in (SlotKind.RISK, SlotKind.REBALANCE):
+            runner.run(Slot(kind, T0))
+
+        assert runner.broker.urgently == [True, False]
 
 
 @settings(max_examples=5)

@@ -171,12 +171,12 @@ class Watched(PaperVenue):
             raise KeyboardInterrupt
         return super().fills(since)
 
-    def holdings(self, time: int) -> Any:
+    def holdings(self, time: int, *, urgent: bool = False) -> Any:
         """Die if asked to, after the start was let in."""
         self.asked += 1
         if self.dies_at == "holdings" and self.asked > 1:
             raise KeyboardInterrupt
-        return super().holdings(time)
+        return super().holdings(time, urgent=urgent)
 
 
 @dataclass

@@ -36,7 +36,7 @@ class Slow:
     def __init__(self):
         self.now, self.takes, self.fails = float(START), 0.1, False
 
-    def holdings(self, time):
+    def holdings(self, time, *, urgent=False):
         """After a while."""
         self.now += self.takes
         if self.fails:

@@ -10,10 +10,11 @@ import pytest
 from evenkeel.engine.ports import VenueOrder
 from evenkeel.errors import VenueError, VenueUnknownError
 from evenkeel.types import Fill, IntentStatus
-from evenkeel.venues.limiter import Priority
-from evenkeel.venues.roostoo import LONGEST_REST_S, PAGE
-from venues.roostoo_desk import NOW, Clock, order, venue
-from venues.roostoo_server import NOW_MS, Fault, RoostooServer
+from evenkeel.venues.limiter import Limiter, Priority
+from evenkeel.venues.roostoo import LONGEST_REST_S, PAGE, Roostoo
+from evenkeel.venues.roostoo_wire import Credentials, Wire
+from venues.roostoo_desk import NOW, Clock, order, session, venue
+from venues.roostoo_server import KEY, NOW_MS, SECRET, Fault, RoostooServer
 
 TIME = NOW
 
@@ -392,3 +393,19 @@ def test_a_pair_without_a_sound_price_has_no_quote(server, row):
     assert set(quotes) == {"BTC", "SHIB"}
     assert (quotes["BTC"].bid, quotes["BTC"].ask, quotes["BTC"].time) == (Decimal(84596), Decimal("84596.01"), NOW_MS)
     assert quotes["SHIB"].ask == Decimal("0.00001235")
+
+
+def test_what_a_stop_waits_for_is_seen_before_purchases_and_with_the_calls_that_are_kept(server):
+    """Where all others have to wait for the window, a risk check's look at the account goes at once."""
+    clock = Clock()
+    limiter = Limiter(14, 60.0, kept=8, clock=clock, wait=clock.wait)
+    account = Wire(
+        Credentials(KEY, SECRET), limiter, connect=session, base_url=server.url, clock=clock, sleep=clock.sleep
+    )
+    while limiter.take(Priority.RECONCILE, 0.0):
+        pass
+
+    assert Roostoo(account).holdings(TIME, urgent=True) == venue(server).holdings(TIME)
+    assert clock.slept == []
+    Roostoo(account).holdings(TIME)
+    assert sum(clock.slept) >= 60.0

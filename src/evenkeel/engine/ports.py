@@ -72,8 +72,8 @@ class Broker(Protocol):
     def again(self) -> bool:
         """Whether an order sent twice under its id is one order: then what it does not show was never placed."""
 
-    def holdings(self, time: int) -> Holdings:
-        """The venue's truth now."""
+    def holdings(self, time: int, *, urgent: bool = ...) -> Holdings:
+        """The venue's truth now; urgent = a stop waits for it."""
 
     def send(
         self, order: Order, time: int, may: Callable[[], bool] = ..., *, limit: Decimal | None = None

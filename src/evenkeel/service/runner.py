@@ -28,7 +28,7 @@ from evenkeel.portfolio.book import Difference
 from evenkeel.service import control, people, recovery
 from evenkeel.service.watch import Watched
 from evenkeel.store import Store, beat, commands, halted
-from evenkeel.types import Brain, Holdings, Intent, IntentStatus, Memory, Plan, Slot, TradingState, View
+from evenkeel.types import Brain, Holdings, Intent, IntentStatus, Memory, Plan, Slot, SlotKind, TradingState, View
 from evenkeel.units import HOUR_S, plain
 
 EVERYTHING = 2**62
@@ -223,7 +223,7 @@ class Runner:
         while prepared is None:
             settled = self.store.memory.turnover
             try:
-                holdings = self.broker.holdings(slot.time)
+                holdings = self.broker.holdings(slot.time, urgent=slot.kind is SlotKind.RISK)
             except (VenueError, VenueUnknownError) as error:
                 self.log.error("account_unreadable", slot=slot.id, error=str(error))  # noqa: TRY400 - no bug, no trace
                 self.skip(slot, "failed", "account_unreadable", view.as_of)

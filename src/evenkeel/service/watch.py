@@ -65,10 +65,10 @@ class Watched:
         """As the broker has it."""
         return self._broker.again
 
-    def holdings(self, time: int) -> Holdings:
+    def holdings(self, time: int, *, urgent: bool = False) -> Holdings:
         """As the broker has it, timed."""
         with self._timed():
-            return self._broker.holdings(time)
+            return self._broker.holdings(time, urgent=urgent)
 
     def send(
         self, order: Order, time: int, may: Callable[[], bool] = lambda: True, *, limit: Decimal | None = None

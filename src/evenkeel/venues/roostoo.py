@@ -62,11 +62,15 @@ class Roostoo:
 
     # ---------------------------------------------------------------- the account
 
-    def holdings(self, time: int) -> Holdings:
-        """Cash and units, free and locked, the ids of open orders and the newest order's number. Three calls."""
-        cash, cut, units = self._wire.ask(BALANCE, rows.balances, priority=Priority.RECONCILE)
-        pending = self._spot({"pending_only": "TRUE"}, Priority.RECONCILE)
-        return Holdings(time, cash, units, tuple(order.id for order in pending), self.highest(time), cut)
+    def holdings(self, time: int, *, urgent: bool = False) -> Holdings:
+        """Cash and units, free and locked, the ids of open orders and the newest order's number. Three calls.
+
+        urgent  a stop waits for it: before purchases, and of the calls that are kept for exits
+        """
+        priority = Priority.STOP if urgent else Priority.RECONCILE
+        cash, cut, units = self._wire.ask(BALANCE, rows.balances, priority=priority)
+        pending = self._spot({"pending_only": "TRUE"}, priority)
+        return Holdings(time, cash, units, tuple(order.id for order in pending), self.highest(time, priority), cut)
 
     def pending(self, time: int) -> dict[str, int]:  # noqa: ARG002 - as of now, like every method
         """How many orders are open, per asset that has any."""
@@ -95,9 +99,9 @@ class Roostoo:
         fills = [fill for order in self._read(late) for fill in order.fills]
         return tuple(sorted(fills, key=lambda fill: (fill.time, int(fill.order_id))))
 
-    def highest(self, time: int) -> int:  # noqa: ARG002
+    def highest(self, time: int, priority: Priority = Priority.RECONCILE) -> int:  # noqa: ARG002
         """The highest order number of the account; -1 = it never had an order."""
-        found = self._wire.ask(QUERY_ORDER, rows.matched, {"limit": "1"}, priority=Priority.RECONCILE)
+        found = self._wire.ask(QUERY_ORDER, rows.matched, {"limit": "1"}, priority=priority)
         return max((rows.number(row) for row in found), default=-1)
 
     # ---------------------------------------------------------------- orders

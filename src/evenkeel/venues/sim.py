@@ -81,7 +81,7 @@ class PaperVenue:
         """Close the file."""
         self.vault.close()
 
-    def holdings(self, time: int) -> Holdings:
+    def holdings(self, time: int, *, urgent: bool = False) -> Holdings:  # noqa: ARG002 - nobody waits here
         """Cash and units, as the venue has them now."""
         with self._one_at_a_time:
             return Holdings(time, self.vault.cash(), self.vault.units())

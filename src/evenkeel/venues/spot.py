@@ -72,7 +72,7 @@ class Spot:
             sums[coin] = sums.setdefault(coin, Decimal(0)) + cost
         return tuple(f"fees of {plain(cost)} {coin} were charged in {coin}" for coin, cost in sorted(sums.items()))
 
-    def holdings(self, time: int) -> Holdings:
+    def holdings(self, time: int, *, urgent: bool = False) -> Holdings:  # noqa: ARG002 - ccxt has one queue
         """Cash in USD and units per asset, what lies in open orders included. Raises VenueError, VenueUnknownError."""
         listed = self._listings()
         balance = self._wire.read("fetch_balance")
