@@ -28,6 +28,11 @@ SCHEMA = 1
 TABLES: Mapping[str, Mapping[str, str]] = {
     "alerts": {"time": "INTEGER", "level": "TEXT", "code": "TEXT", "slot": "TEXT", "asset": "TEXT", "text": "TEXT"},
     "audit": {"time": "INTEGER", "event": "TEXT", "detail": "TEXT", "previous": "TEXT", "hash": "TEXT"},
+    "edge": {
+        "slot": "TEXT", "as_of": "INTEGER", "asset": "TEXT", "time": "INTEGER", "event": "TEXT", "close": "INTEGER",
+        "mu": "REAL", "mean": "REAL", "past": "INTEGER", "sd": "REAL", "drift": "REAL", "error": "REAL", "vol": "REAL",
+        "reason": "TEXT", "contracts": "TEXT",
+    },
     "equity": {
         "time": "INTEGER", "slot": "TEXT", "equity": "REAL", "cash": "TEXT", "gross": "REAL", "drawdown": "REAL",
         "scale": "REAL", "flows": "TEXT", "fees": "TEXT", "turnover": "TEXT",
@@ -58,6 +63,7 @@ TABLES: Mapping[str, Mapping[str, str]] = {
 
 alerts   what a person was told: level `info|warning|page`, a code, one sentence
 audit    what changed who may trade and with what; `hash` chains over `previous`, time, event and detail (JSON)
+edge     what event contracts implied of each coin at a trading slot, see `types.Reading`; `vol` is implied volatility
 equity   USD at `time`; gross, drawdown and scale are fractions; cash, flows, fees and turnover are running totals
 fills    what a venue executed; quantity signed, price USD per unit, fee USD
 orders   what was sent; quantity as sent (unsigned), side `buy|sell`, stop = the level whose touch sent it

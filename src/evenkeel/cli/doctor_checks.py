@@ -263,7 +263,7 @@ def _models(patient: Patient) -> Iterator[Check]:
     from evenkeel import artifacts
     from evenkeel.config import shipped
 
-    wanted = {"alpha": "alpha", "policy": "policy", "edge": "kalshi"}
+    wanted = {"alpha": "alpha", "policy": "policy", "edge": "edge"}
     opinions = patient.config.opinions if patient.config else None
     for opinion, folder in wanted.items():
         if opinions is not None and not getattr(opinions, opinion):

@@ -13,11 +13,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from evenkeel.engine.ports import Touch
+from evenkeel.engine.ports import Listener, Touch
 from evenkeel.errors import FeedError
 from evenkeel.market import quality
 from evenkeel.portfolio.schedule import volume_profile
-from evenkeel.signals.view import Signals, SignalSettings, compute
+from evenkeel.signals.crowd import Crowd
+from evenkeel.signals.view import NOBODY, Signals, SignalSettings, compute
 from evenkeel.types import Array, Brain, Panel, Quotes, View
 from evenkeel.units import DAY_S, HOUR_S
 
@@ -36,6 +37,7 @@ class LiveFeed:
     poll   best bid and ask of every asset now; raises FeedError
     pause  waits between the two polls of a check
     now    UTC s
+    listener  of event contracts; None = nobody listens
     """
 
     def __init__(
@@ -47,19 +49,25 @@ class LiveFeed:
         now: Callable[[], float],
         brain: Brain,
         settings: SignalSettings,
+        listener: Listener | None = None,
     ) -> None:
         """Nothing is asked of the world before the first `refresh` or `view`."""
         self._bring, self._stored, self._poll, self._pause, self._now = bring, stored, poll, pause, now
-        self._brain, self._settings = brain, settings
+        self._brain, self._settings, self._listener = brain, settings, listener
         self._signals: Signals | None = None
         self._refreshing = threading.Lock()
         self._touches: Touches = {}
         self._polled = 0.0
 
     def refresh(self, time: int) -> None:
-        """Compute signals on the bars closed by `time`."""
+        """Compute signals on the bars closed by `time`, and on event contracts as they are quoted now."""
         with self._refreshing:
-            self._signals = self._compute(self._bring(time))
+            if self._listener is None:
+                self._signals = self._compute(self._bring(time), NOBODY)
+                return
+            self._listener.begin()
+            panel = self._bring(time)
+            self._signals = self._compute(panel, self._listener.heard(panel))
 
     def view(self, time: int, since: int) -> View:
         """The last signals, valued at quotes polled now; ranges hold what both polls and the closed bars saw."""
@@ -101,12 +109,12 @@ class LiveFeed:
 
     def _first(self, time: int) -> Signals:
         """Signals for a check before any bar was brought in: from the bars that lie here, whoever is bringing more."""
-        signals = self._compute(self._stored(time))
+        signals = self._compute(self._stored(time), NOBODY if self._listener is None else self._listener.known())
         self._signals = self._signals or signals
         return self._signals
 
-    def _compute(self, panel: Panel) -> Signals:
-        return compute(panel, self._brain, self._settings, max(0, len(panel.time) - 2))
+    def _compute(self, panel: Panel, crowd: Crowd) -> Signals:
+        return compute(panel, self._brain, self._settings, max(0, len(panel.time) - 2), crowd)
 
     def _ask(self) -> None:
         self._touches = self._poll()

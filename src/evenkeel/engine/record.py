@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,20 @@ import numpy as np
 from evenkeel.engine.slots import TRADING
 from evenkeel.portfolio.book import Difference
 from evenkeel.signals.policy import KIND
-from evenkeel.types import Book, Fill, Intent, Memory, OpenSlot, Opinion, Plan, Slot, SlotKind, SlotOutcome, View
+from evenkeel.types import (
+    Book,
+    Fill,
+    Intent,
+    Memory,
+    OpenSlot,
+    Opinion,
+    Plan,
+    Reading,
+    Slot,
+    SlotKind,
+    SlotOutcome,
+    View,
+)
 from evenkeel.units import plain
 
 Row = dict[str, Any]
@@ -29,6 +42,7 @@ def draft(plan: Plan, view: View, book: Book, differences: Sequence[Difference])
         "targets": _target_rows(plan),
         "equity": [_equity_row(plan, book)],
         "alerts": [_difference_row(plan, d) for d in differences],
+        "edge": _edge_rows(plan, view),
     }
     return {"entry_atr": dict(plan.carry.entry_atr), "tables": {k: v for k, v in tables.items() if v}}
 
@@ -95,13 +109,18 @@ def _plan_row(plan: Plan, view: View, book: Book) -> Row:
 
 
 def _inputs(plan: Plan, view: View) -> Row:
-    """Origin of the signals; in trading slots also a digest of all features, of which one NaN is as good as another."""
+    """Origin of the signals; in trading slots also a digest of all features, of which one NaN is as good as another.
+
+    And what was read of event contracts, which no candles tell: the drift of each coin, or why it has none.
+    """
     row: Row = {"origin": plan.carry.origin}
     if plan.slot.kind in TRADING:
         digest = hashlib.sha256()
         for array in (view.features, view.market):
             digest.update(np.where(np.isnan(array), np.nan, array).tobytes())
         row["features"] = digest.hexdigest()[:16]
+        if view.readings:
+            row["edge"] = {one.asset: one.reason or one.drift for one in view.readings}
     return row
 
 
@@ -163,6 +182,21 @@ def _equity_row(plan: Plan, book: Book) -> Row:
         "drawdown": plan.drawdown,
         "scale": plan.carry.drawdown_scale,
     }
+
+
+def _edge_rows(plan: Plan, view: View) -> list[Row]:
+    """Table `edge`; a risk check reads no contracts."""
+    if plan.slot.kind not in TRADING:
+        return []
+    said = [{field.name: getattr(one, field.name) for field in fields(Reading)} for one in view.readings]
+    return [{"slot": plan.slot.id, "as_of": plan.as_of, **{k: _told(v) for k, v in row.items()}} for row in said]
+
+
+def _told(value: Any) -> Any:
+    """A value as JSON has it: what is unknown is null."""
+    if isinstance(value, float):
+        return value if np.isfinite(value) else None
+    return [list(part) for part in value] if isinstance(value, tuple) else value
 
 
 def _difference_row(plan: Plan, difference: Difference) -> Row:

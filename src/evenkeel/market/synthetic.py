@@ -52,6 +52,7 @@ class SyntheticSettings:
     late_day: Annotated[int, Ge(0), Key("first day on which it trades, counted from the epoch", "d")] = 43
     gone_asset: Annotated[str, Key("asset that is delisted; empty = none")] = "OMNI"
     gone_day: Annotated[int, Ge(0), Key("first day on which it trades no more, counted from the epoch", "d")] = 47
+    boards: Annotated[bool, Key("whether event contracts are quoted there, for the edge opinion")] = False
     crowd_knows: Annotated[
         float, Ge(0), Le(1), Key("part of the next hour's move that the crowd on event contracts knows", "fraction")
     ] = 0.0

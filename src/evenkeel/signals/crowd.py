@@ -20,7 +20,9 @@ from evenkeel.events.board import Ladders, ladders
 from evenkeel.events.fair import Spot
 from evenkeel.events.implied import LEAST_LEFT_S, LEAST_QUOTES, Implied, implied
 from evenkeel.events.volatility import realised
-from evenkeel.types import Board, Panel, Reading
+from evenkeel.market import synthetic_boards
+from evenkeel.market.synthetic import SyntheticSettings
+from evenkeel.types import Board, Contract, Panel, Reading
 from evenkeel.units import DAY_S
 
 COINS: Final = ("BTC", "ETH", "SOL", "XRP", "DOGE")
@@ -48,7 +50,7 @@ class Crowd:
 def read(board: Board, spots: Mapping[str, Spot], past: Past) -> tuple[Reading, ...]:
     """A reading of every coin. past  readings before the board; spots  at its time."""
     close = _next_close(board)
-    rows = ladders(Board(board.time, tuple(c for c in board.contracts if c.expiry == close and c.asset in COINS)))
+    rows = ladders(Board(board.time, tuple(c for c in board.contracts if c.expiry == close and _open(c))))
     found: dict[str, Implied] = {}
     for one in implied(rows, spots):
         best = found.get(one.asset)
@@ -61,9 +63,14 @@ def _next_close(board: Board) -> int:
     """UTC s at which the next ladder closes that may still be read; 0 where there is none."""
     strikes: dict[tuple[int, str], int] = {}
     for c in board.contracts:
-        if c.asset in COINS and c.expiry - board.time > LEAST_LEFT_S and (c.floor is not None or c.cap is not None):
+        if _open(c) and c.expiry - board.time > LEAST_LEFT_S and (c.floor is not None or c.cap is not None):
             strikes[c.expiry, c.event] = strikes.get((c.expiry, c.event), 0) + 1
     return min((close for (close, _), count in strikes.items() if count >= LEAST_QUOTES), default=0)
+
+
+def _open(contract: Contract) -> bool:
+    """Whether it is on a coin and trades: what is paused or in doubt says nothing."""
+    return contract.asset in COINS and contract.status == "active"
 
 
 def _reading(coin: str, time: int, close: int, told: Implied | None, rows: Ladders, past: Past) -> Reading:
@@ -108,6 +115,20 @@ def spots(panel: Panel, time: int, quoted: Mapping[str, tuple[float, int]]) -> d
             price, at = quoted[coin]
             found[coin] = Spot(price, float(abs(time - at)), sigma)
     return found
+
+
+def embedded(panel: Panel, settings: SyntheticSettings, first: int) -> Crowd:
+    """The embedded market's crowd, heard at every bar from row `first` on, and for 7 days before."""
+    past: Past = {}
+    readings: dict[int, tuple[Reading, ...]] = {}
+    for row in range(max(0, first - MEAN_S // panel.bar_s), len(panel.time)):
+        board = synthetic_boards.board(panel, row, settings, hours=1)
+        close = {coin: float(panel.close[row, panel.assets.index(coin)]) for coin in COINS if coin in panel.assets}
+        heard = read(board, spots(panel, board.time, {coin: (p, board.time) for coin, p in close.items()}), past)
+        past = later(past, heard)
+        if row >= first:
+            readings[board.time] = heard
+    return Crowd(f"the embedded market, which knows {settings.crowd_knows:g} of the next hour", readings)
 
 
 def words(readings: Sequence[Reading]) -> str:

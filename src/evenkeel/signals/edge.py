@@ -41,6 +41,7 @@ class Skill:
 
     source  whose contracts · ic, ic_se, ic_t  correlation with what came, its clustered standard error, and t
     events  that were measured · until  UTC s of the last outcome: only what comes later may trust it
+    expires  UTC s after which nobody believes it any more
     """
 
     version: str
@@ -51,6 +52,7 @@ class Skill:
     ic_t: float
     events: int
     until: int
+    expires: int
 
     @property
     def weight(self) -> float:
@@ -77,6 +79,7 @@ def load(path: Path) -> Skill:
             ic_t=_number(said["ic_t"]),
             events=int(said["events"]),
             until=int(said["until"]),
+            expires=int(bundle.manifest["expires"]),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise ArtifactError(f"{path} is no edge bundle ({type(error).__name__} {error}): measure it again") from error
@@ -151,6 +154,8 @@ def _trust(skill: Skill | None, source: str, readings: Sequence[Reading], now: i
         return 0.0, f"weighs nothing: its skill was measured on {skill.source}, these are of {source}"
     if now < skill.until:
         return 0.0, f"weighs nothing: its skill was measured on what is shown here, until {iso(skill.until)}"
+    if now > skill.expires:
+        return 0.0, f"weighs nothing: its skill was measured long ago, that expired at {iso(skill.expires)}"
     if not skill.weight:
         return 0.0, f"weighs nothing: {skill.words}"
     read = next(one for one in readings if one.close)

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Final
 
+from evenkeel.errors import VenueError
 from evenkeel.types import Board, Contract
 from evenkeel.venues.kalshi import Kalshi
 from evenkeel.venues.kalshi_rows import Market, Series
@@ -70,3 +71,21 @@ def board(market: Kalshi, series: Sequence[str], time: int) -> tuple[Board, tupl
             contracts += [contract_of(row, family, exclusive=event.exclusive, seen=time) for row in event.markets]
             unread += event.unread
     return Board(time, tuple(contracts)), tuple(unread)
+
+
+def coins(market: Kalshi, time: int) -> Board:
+    """Open ladders of the five coins, ranges and thresholds, at `time` (UTC s).
+
+    A series that the venue does not know or refuses is left out: that coin has fewer contracts. Raises
+    VenueUnknownError, and VenueError where it refuses them all.
+    """
+    contracts: list[Contract] = []
+    refused: VenueError | None = None
+    for name in (f"KX{coin}{kind}" for coin in COINS for kind in ("", "D")):
+        try:
+            contracts += board(market, [name], time)[0].contracts
+        except VenueError as error:
+            refused = error
+    if refused is not None and not contracts:
+        raise refused
+    return Board(time, tuple(contracts))

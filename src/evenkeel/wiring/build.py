@@ -25,6 +25,7 @@ from evenkeel.signals.view import Signals, compute
 from evenkeel.types import Brain, Identity, Memory, Pair, Panel
 from evenkeel.units import DAY_S, iso
 from evenkeel.wiring.accounts import account, identity, paper, tickers
+from evenkeel.wiring.listening import listener, past_crowd
 from evenkeel.wiring.settings import (
     BENCHMARK,
     brain_of,
@@ -137,6 +138,7 @@ def build_live(config: Config, home: Path, stop: threading.Event, held: Secrets 
         now=time.time,
         brain=brain,
         settings=signal_settings(config),
+        listener=listener(config, home, poller(config, symbols, stop), stop),
     )
     by_asset = {pair.asset: pair for pair in pairs}
     return Engine(
@@ -192,7 +194,7 @@ def _signals(panel: Panel, brain: Brain, config: Config, start: int) -> Signals:
             f"the first bar closes at {iso(int(panel.time[0]))}, after the run begins at {iso(start)}: "
             "import or download earlier candles, or move clock.from"
         )
-    return compute(panel, brain, signal_settings(config), first)
+    return compute(panel, brain, signal_settings(config), first, past_crowd(config, panel, first))
 
 
 def _of(pairs: Sequence[Pair], assets: Sequence[str]) -> tuple[Pair, ...]:

@@ -12,7 +12,7 @@ from evenkeel.decide import Rules
 from evenkeel.engine.slots import Cadence
 from evenkeel.errors import ConfigError, NoEvidenceError
 from evenkeel.market import features
-from evenkeel.signals import alpha, policy
+from evenkeel.signals import alpha, edge, policy
 from evenkeel.signals.view import SignalSettings
 from evenkeel.types import Brain, Pair
 from evenkeel.units import DAY_S, duration
@@ -75,6 +75,7 @@ def brain_of(config: Config, home: Path) -> Brain:
     return Brain(
         alpha=(fitted[alpha.KIND],) if alpha.KIND in fitted else (),
         policy=fitted.get(policy.KIND),
+        edge=_skill(home) if config.opinions.edge else None,
         without={kind: why for kind, (_, why) in found.items() if why},
     )
 
@@ -90,6 +91,12 @@ def _model(room: Any, home: Path, bar_s: int, until: int | None) -> tuple[Any, s
         return room.load(path, bar_s), ""
     except NoEvidenceError:
         return None, f"{path.name} has no evidence on {duration(bar_s)} bars"
+
+
+def _skill(home: Path) -> edge.Skill | None:
+    """What event contracts were found to be worth; None where nobody has measured it."""
+    path = artifacts.chosen(edge.KIND, home / "models", shipped() / "models")
+    return None if path is None else edge.load(path)
 
 
 def cadence(config: Config) -> Cadence:
