@@ -95,6 +95,26 @@ def test_without_calls_nobody_knows_that_the_venue_is_well_without_orders_there_
     assert tripped == ("BREAKER_LATENCY",)
 
 
+def test_a_service_that_trades_nothing_finds_out_that_its_venue_is_deaf_and_that_it_is_well_again():
+    """Three questions in half an hour are all that it asks: too few for a window, so the newest five count."""
+    memory, seen = Breakers(), []
+    for check in range(24):
+        now, well = NOW + 600 * check, not 6 <= check < 12
+        memory, tripped = stepped(memory, calls(0.2 if well else 10.0, at=now, answered=well), now)
+        seen.append(bool(tripped))
+
+    assert seen == [False] * 7 + [True] * 12 + [False] * 5
+
+
+def test_lost_answers_of_long_ago_are_calm():
+    """Where nothing is bought any more no order can answer for the others."""
+    memory, first = stepped(events=orders(UNKNOWN, UNKNOWN, UNKNOWN))
+    memory, then = stepped(memory, (), NOW + 1_800)
+    memory, last = stepped(memory, (), NOW + 3_600)
+
+    assert (first, then, last) == (("BREAKER_UNKNOWNS",), ("BREAKER_UNKNOWNS",), ())
+
+
 def test_an_outage_reduces_and_ends_by_itself():
     memory, state, reason, seen = Breakers(), ACTIVE, "", []
     for check in range(12):
@@ -145,6 +165,7 @@ def plainly(events, now):
     events = sorted(events, key=lambda e: e.time)
     window = [e for e in events if now - 1_800 < e.time]
     called, placed = [e for e in window if isinstance(e, Call)], [e for e in window if isinstance(e, Outcome)]
+    called = max(called, [e for e in events if isinstance(e, Call)][-5:], key=len)
     open_ = []
     if len(called) >= 5 and sum(not c.answered for c in called) >= 0.3 * len(called):
         open_.append("BREAKER_ERRORS")
@@ -152,7 +173,7 @@ def plainly(events, now):
         open_.append("BREAKER_LATENCY")
     if len(placed) >= 5 and sum(o.status is REJECTED for o in placed) >= 0.3 * len(placed):
         open_.append("BREAKER_REJECTS")
-    row = [o.status is UNKNOWN for o in events if isinstance(o, Outcome)][-3:]
+    row = [o.status is UNKNOWN for o in placed][-3:]
     if len(row) == 3 and all(row):
         open_.append("BREAKER_UNKNOWNS")
     return tuple(open_)
@@ -198,4 +219,4 @@ def test_memory_has_a_bound():
     memory, _ = stepped(events=[Call(NOW, 0.1)] * 9_999 + [Outcome(NOW, FILLED)] * 9_999)
 
     assert (len(memory.calls), len(memory.outcomes)) == (500, 500)
-    assert stepped(memory, (), NOW + 1_800)[0] == Breakers()
+    assert stepped(memory, (), NOW + 1_800)[0] == Breakers(calls=(Call(NOW, 0.1),) * 5)

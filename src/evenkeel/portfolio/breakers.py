@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import takewhile
 from typing import Annotated
 
 from annotated_types import Ge, Gt, Le, Lt
@@ -34,11 +35,11 @@ class BreakerSettings:
     """When a venue is so bad that exposure is only reduced."""
 
     window_s: Annotated[int, Ge(60), Le(DAY_S), Key("time over which calls and orders are judged", "s")] = 1_800
-    least: Annotated[int, Ge(1), Le(_MOST), Key("calls or orders in it that allow a judgement", "count")] = 5
+    least: Annotated[int, Ge(1), Le(_MOST), Key("orders in it, or newest calls, that allow a judgement", "count")] = 5
     latency_s: Annotated[float, Gt(0), Le(120), Key("limit of the 90th percentile of latency", "s")] = 5.0
     errors: Annotated[Share, Key("limit of calls that fail", "share of calls")] = 0.3
     rejects: Annotated[Share, Key("limit of orders that are refused", "share of orders")] = 0.3
-    unknowns: Annotated[int, Ge(1), Le(100), Key("orders in a row whose answer is lost", "count")] = 3
+    unknowns: Annotated[int, Ge(1), Le(100), Key("newest orders in it whose answers were lost", "count")] = 3
     recover: Annotated[float, Ge(0), Lt(1), Key("level at which it is calm again", "share of the limit")] = 0.5
     calm_s: Annotated[int, Ge(0), Le(DAY_S), Key("time that it must stay calm before a breaker closes", "s")] = 1_800
     slippage: Annotated[float, Ge(1), Le(100), Key("worst slippage of a fill", "times the modelled one")] = 3.0
@@ -93,14 +94,13 @@ class Trip:
 class Breakers:
     """What the breakers remember.
 
-    calls, outcomes  of the window, oldest first · unknowns  orders in a row without an answer
+    calls, outcomes  of the window, oldest first, and the newest `least` calls however old they are
     trips            open breakers of the account by code
     limit_only       asset -> UTC s until which none of its orders is a market order
     """
 
     calls: tuple[Call, ...] = ()
     outcomes: tuple[Outcome, ...] = ()
-    unknowns: int = 0
     trips: Mapping[str, Trip] = field(default_factory=dict)
     limit_only: Mapping[str, int] = field(default_factory=dict)
 
@@ -129,15 +129,16 @@ def step(
         if trip is not None:
             trips[reading.code] = trip
     limited = {asset: until for asset, until in memory.limit_only.items() if until > now}
-    memory = Breakers(memory.calls, memory.outcomes, memory.unknowns, trips, limited)
+    memory = Breakers(memory.calls, memory.outcomes, trips, limited)
     return memory, tuple(sorted(trips))
 
 
 def readings(memory: Breakers, settings: BreakerSettings) -> tuple[Reading, ...]:
     """What the account's breakers measure now, for `status` too.
 
-    Without enough calls the venue is unknown: it is asked at every check. Without enough orders there is nothing to
-    refuse, which is calm; else a breaker that lets few orders through could never close.
+    Without enough calls since the start the venue is unknown. A service that trades nothing asks it at every check
+    only, less often than a window may need: therefore the newest calls always count. Without enough orders there is
+    nothing to refuse or to lose, which is calm; else a breaker that lets few orders through could never close.
     """
     calls, orders = memory.calls, memory.outcomes
     slow = failed = math.nan
@@ -145,11 +146,12 @@ def readings(memory: Breakers, settings: BreakerSettings) -> tuple[Reading, ...]
         slow = sorted(call.latency_s for call in calls)[(len(calls) - 1) * 9 // 10]  # never the slowest one alone
         failed = sum(not call.answered for call in calls) / len(calls)
     refused = sum(order.status is IntentStatus.REJECTED for order in orders)
+    lost = takewhile(lambda order: order.status is IntentStatus.UNKNOWN, reversed(orders))
     return (
         Reading(LATENCY, slow, settings.latency_s),
         Reading(ERRORS, failed, settings.errors),
         Reading(REJECTS, refused / len(orders) if len(orders) >= settings.least else 0.0, settings.rejects),
-        Reading(UNKNOWNS, float(memory.unknowns), settings.unknowns),
+        Reading(UNKNOWNS, float(sum(1 for _ in lost)), settings.unknowns),
     )
 
 
@@ -175,18 +177,15 @@ def _taken_in(memory: Breakers, events: list[Event], settings: BreakerSettings, 
     """Memory with the events of the window, before any breaker is judged; events in the order of their time."""
     oldest = now - settings.window_s
     calls = [*memory.calls, *(event for event in events if isinstance(event, Call))]
-    fresh = [event for event in events if isinstance(event, Outcome)]
-    unknowns = memory.unknowns
-    for outcome in fresh:
-        unknowns = unknowns + 1 if outcome.status is IntentStatus.UNKNOWN else 0
+    orders = [*memory.outcomes, *(event for event in events if isinstance(event, Outcome))]
+    newest = len(calls) - settings.least
     limited = dict(memory.limit_only)
     for event in events:
         if isinstance(event, Execution) and _too_far(event, settings):
             limited[event.asset] = max(event.time + settings.limit_only_s, limited.get(event.asset, 0))
     return Breakers(
-        tuple(call for call in calls if call.time > oldest)[-_MOST:],
-        tuple(order for order in (*memory.outcomes, *fresh) if order.time > oldest)[-_MOST:],
-        unknowns,
+        tuple(call for place, call in enumerate(calls) if call.time > oldest or place >= newest)[-_MOST:],
+        tuple(order for order in orders if order.time > oldest)[-_MOST:],
         memory.trips,
         limited,
     )
