@@ -11,16 +11,21 @@ from collections.abc import Iterator
 from dataclasses import replace
 from decimal import Decimal
 
-from faults.history import Committed, Ending, Flow, History, Leg, Socket, Trade
+from evenkeel.portfolio.breakers import BreakerSettings
+from faults.history import Called, Committed, Crashed, Ending, Flow, History, Leg, Socket, Trade
 
 RESOLVED = frozenset({"FILLED", "REJECTED", "NOT_PLACED", "CANCELED"})
 CENT = Decimal("0.02")
 """A venue shows cash cut to cents, and so are our sums: together less than two."""
+_DUST = Decimal("0.000001")
 
 
 def broken(history: History) -> list[str]:
     """Every law that the history breaks, one sentence each."""
-    laws = (_sent_when_allowed, _one_leg_a_pair, _exactly_once, _bound, _conserved, _booked, _ended)
+    laws = (
+        _sent_when_allowed, _at_limits, _wary, _one_leg_a_pair, _exactly_once, _bound, _conserved, _accounted, _booked,
+        _never_over_filled, _ended,
+    )  # fmt: skip
     return [sentence for law in laws for sentence in law(history)]
 
 
@@ -37,6 +42,55 @@ def _sent_when_allowed(history: History) -> Iterator[str]:
                 yield f"{event.id} left while halted"
             if state == "REDUCING" and event.quantity > 0:
                 yield f"{event.id} bought while reducing"
+
+
+def _at_limits(history: History) -> Iterator[str]:
+    """What is planned for a pair at limits never goes out at market."""
+    planned: dict[str, bool] = {}
+    for event in history.events:
+        if isinstance(event, Committed):
+            for id_ in event.parents.keys() - planned.keys():
+                planned[id_] = id_.split("-")[1] in event.limited
+        elif isinstance(event, Socket) and planned.get(event.id.rpartition(".")[0]) and not event.limit:
+            yield f"{event.id} left at market, though its pair is at limits"
+
+
+def _wary(history: History) -> Iterator[str]:
+    """An open breaker reduces; it is open after each decided slot at whose end the venue was too slow or too silent.
+
+    What was measured is forgotten when the process dies; a person's resume stands until the next slot.
+    """
+    calls: list[Called] = []
+    due: set[str] = set()
+    last = Committed({}, "ACTIVE", ())
+    for event in history.events:
+        if isinstance(event, Crashed):
+            calls, due = [], set()
+        elif isinstance(event, Called):
+            calls.append(event)
+        elif isinstance(event, Committed):
+            if event.trips and event.trading_state == "ACTIVE" and not event.reason.startswith("resume"):
+                yield f"{', '.join(event.trips)} is open, and the state ACTIVE"
+            if event.done > last.done or event.trips != last.trips:
+                due = _too_bad(calls, event.time, history.breakers)
+            last = event
+        elif isinstance(event, Socket) and event.quantity > 0 and due.difference(last.trips):
+            yield f"{event.id} bought, though {', '.join(sorted(due.difference(last.trips)))} had to be open"
+    yield from (f"{code} is still open after the calm" for code in history.ending.trips)
+
+
+def _too_bad(calls: list[Called], time: int, limits: BreakerSettings | None) -> set[str]:
+    """Breakers of calls that are at their limit, looked at all at once; none where our clock was moved."""
+    if limits is None or len({call.skew for call in calls}) != 1:
+        return set()
+    recent = [call for call in calls if call.time > time - limits.window_s]
+    recent = recent if len(recent) >= limits.least else calls[-limits.least :]
+    if len(recent) < limits.least:
+        return set()
+    failed = sum(not call.answered for call in recent)
+    slow = sum(call.seconds >= limits.latency_s for call in recent)
+    bad = {"BREAKER_ERRORS"} if failed >= limits.errors * len(recent) else set()
+    return bad | ({"BREAKER_LATENCY"} if slow > (len(recent) + 8) // 10 else set())
 
 
 def _one_leg_a_pair(history: History) -> Iterator[str]:
@@ -130,16 +184,44 @@ def _conserved(history: History) -> Iterator[str]:
         yield "cash is negative"
 
 
+def _accounted(history: History) -> Iterator[str]:
+    """Memory's cash is what it first saw, what it took for flows, and what its fills took: nothing counts twice."""
+    end, seen = history.ending, [e.cash for e in history.events if isinstance(e, Committed)]
+    known = [cash for cash in seen if cash is not None]
+    if not known or None in seen[seen.index(known[0]) :]:
+        return  # nobody ever looked, or the first look was lost with the disk
+    made = known[0] + end.flows - sum(end.paid.values(), Decimal(0))
+    if abs(made - end.remembered["USD"]) > _DUST:
+        yield f"memory has {end.remembered['USD']} USD, its flows and fills make {made}"
+
+
 def _booked(history: History) -> Iterator[str]:
     """The journal's fills are the venue's: never more than was placed, and all of it unless a person has to look."""
     bindings, notes = _bindings(history)
     moved: dict[str, Decimal] = defaultdict(Decimal)
+    cash: dict[str, Decimal] = defaultdict(Decimal)
     for trade in _told_apart(history, bindings):
         moved[trade.tag] += trade.units
+        cash[trade.tag] += trade.cash
     for id_ in sorted({*history.ending.fills, *moved} - {""}):
         booked, true = history.ending.fills.get(id_, Decimal(0)), moved.get(id_, Decimal(0))
         if booked != true and not (booked == 0 and _given_up(notes.get(id_))):
             yield f"{id_} is booked with {booked}, the venue moved {true}"
+        elif booked and abs(history.ending.paid.get(id_, Decimal(0)) + cash[id_]) > _DUST:
+            yield f"{id_} is booked for {history.ending.paid.get(id_)} USD, the venue moved {cash[id_]}"
+
+
+def _never_over_filled(history: History) -> Iterator[str]:
+    """All children of an order together never move more than it asked for."""
+    asked = {
+        id_: units for event in history.events if isinstance(event, Committed) for id_, units in event.parents.items()
+    }
+    moved: dict[str, Decimal] = defaultdict(Decimal)
+    for trade in history.ending.trades:
+        moved[trade.tag.rpartition(".")[0]] += trade.units
+    for id_, units in asked.items():
+        if abs(moved[id_]) > abs(units):
+            yield f"{id_} asked for {units} and got {moved[id_]}"
 
 
 def _ended(history: History) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""A venue that keeps our order ids, as Binance does: an id is taken again once its first order has filled."""
+"""A venue that keeps our order ids and fills in parts, as Binance does; an id is taken again once its order is over."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Any
 
 from evenkeel.engine.ports import VenueOrder
 from evenkeel.errors import VenueError, VenueUnknownError
-from evenkeel.sandbox.exchange import Listing, Resting
-from evenkeel.types import Fill, Holdings, IntentStatus, Order
+from evenkeel.sandbox.exchange import Resting
+from evenkeel.types import Fill, Holdings, IntentStatus, Order, Pair
 from evenkeel.units import plain
+from faults.account import ME, Account
 from faults.clockwork import Points
-from faults.numbered import ME, Account
 from faults.trouble import Trouble
 
 _STATUS = {"PENDING": IntentStatus.ACKED, "FILLED": IntentStatus.FILLED, "CANCELED": IntentStatus.CANCELED}
@@ -26,14 +26,14 @@ class Named:
     account: Account
     points: Points
     trouble: Trouble
-    left: Callable[[str, str, Decimal], None]
+    left: Callable[[str, str, Decimal, bool], None]
     again = False
 
     def holdings(self, time: int, *, urgent: bool = False) -> Holdings:
         """Cash and units now."""
         self._read("balance")
         wealth = self.account.wealth()
-        waiting = tuple(str(order.id) for order in self._orders() if order.status == "PENDING")
+        waiting = tuple(str(order.id) for order in self._orders() if self.account.standing(order) == "PENDING")
         units = {coin: amount for coin, amount in sorted(wealth.items()) if coin != "USD"}
         return Holdings(time, wealth["USD"], units, waiting)
 
@@ -54,9 +54,14 @@ class Named:
         fills = [fill for order in self._orders()[::-1] for fill in self._shown(order).fills]
         return tuple(fill for fill in fills if fill.time > since)
 
+    def rulebook(self, time: int) -> dict[str, Pair]:
+        """What can be traded now."""
+        self._read("rules")
+        return self._traded()
+
     def cancel(self, asset: str, number: int | str, time: int) -> VenueOrder | None:
         """Take one back."""
-        self._call("cancel_order", lambda: self.account.ledger.cancel(ME, self._now(), order_id=int(number)))
+        self._call("cancel_order", lambda: self.account.cancel(int(number)))
         return self.order(asset, number, time)
 
     def send(
@@ -65,7 +70,7 @@ class Named:
         """Place one order, once."""
         if not may():
             raise VenueError("not sent, no longer allowed")
-        self.left(order.id, order.asset, order.quantity)
+        self.left(order.id, order.asset, order.quantity, limit is not None)
         return self._shown(self._call("place_order", lambda: self._place(order, limit), tag=order.id))
 
     # ---------------------------------------------------------------- inside
@@ -102,35 +107,36 @@ class Named:
             return
 
     def _tagged(self, deed: Callable[[], Any], tag: str, hidden_s: float) -> Any:
-        ledger = self.account.ledger
-        before = ledger.orders.keys() | set()
+        before = self.account.ledger.orders.keys() | set()
         done = deed()
-        for number in ledger.orders.keys() - before:
-            self.account.tags[number] = tag
-            if hidden_s:
-                ledger.shown_from[number] = self._now() + hidden_s
+        self.account.own(before, tag, hidden_s)
         return done
 
     def _place(self, order: Order, limit: Decimal | None) -> Resting:
-        known = self.account.ledger.market.pair(order.asset)
-        listing = Listing(order.asset, known.price_decimals, known.amount_decimals, known.min_notional)
-        for fault in self.trouble.of_pairs(self._now()):
-            if fault.asset == order.asset and fault.kind == "suspend":
-                raise VenueError("pair is not tradable now")
+        if order.asset not in self._traded():
+            raise VenueError("pair is not tradable now")
         wish = {"side": "BUY" if order.quantity > 0 else "SELL", "quantity": plain(abs(order.quantity))}
         wish |= {"type": "MARKET"} if limit is None else {"type": "LIMIT", "price": plain(limit)}
-        return self.account.ledger.place(ME, known.pair, listing, self._now(), wish)
+        return self.account.place(order.asset, wish)
+
+    def _traded(self) -> dict[str, Pair]:
+        market, now = self.account.ledger.market, self._now()
+        closed = {fault.asset for fault in self.trouble.of_pairs(now) if fault.kind == "suspend"}
+        return {asset: market.pair(asset) for asset in market.symbols() if asset not in closed}
 
     def _orders(self) -> list[Resting]:
-        return self.account.ledger.of(ME, self._now())
+        later = {number for whole in self.account.wholes.values() for number in whole.parts[1:]}
+        return [order for order in self.account.ledger.of(ME, self._now()) if order.id not in later]
 
     def _shown(self, order: Resting) -> VenueOrder:
-        sign = 1 if order.side == "BUY" else -1
-        name, quantity = str(order.id), sign * order.quantity
-        fills: tuple[Fill, ...] = ()
-        if order.status == "FILLED":
-            price, time = Decimal(repr(order.fill_price)), int(order.finished)
-            fills = (Fill(f"{name}-1", name, order.asset, quantity, price, order.commission, time),)
+        sign, name = 1 if order.side == "BUY" else -1, str(order.id)
+        fills = tuple(self._fill(f"{name}-{n}", name, sign, part) for n, part in enumerate(self.account.filled(order)))
         limit = Decimal(repr(order.price)) if order.type == "LIMIT" else None
+        status, quantity = _STATUS[self.account.standing(order)], sign * self.account.asked(order)
         tag, placed = self.account.tags[order.id], int(order.created * 1000)
-        return VenueOrder(name, tag, order.asset, quantity, limit, _STATUS[order.status], placed, fills)
+        return VenueOrder(name, tag, order.asset, quantity, limit, status, placed, fills)
+
+    def _fill(self, id_: str, order: str, sign: int, part: Resting) -> Fill:
+        price = Decimal(repr(part.fill_price))
+        fee = part.commission + sign * (part.unit_change - part.quantity * price)  # what its arithmetic cuts off
+        return Fill(id_, order, part.asset, sign * part.quantity, price, fee, int(part.finished))

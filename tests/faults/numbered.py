@@ -7,7 +7,7 @@ sandbox's own arithmetic. Between them stands a wire that loses answers.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 from urllib.parse import parse_qsl, urlparse
@@ -16,19 +16,16 @@ import orjson
 
 from evenkeel.errors import VenueError, VenueUnknownError
 from evenkeel.sandbox import roostoo as sandbox
-from evenkeel.sandbox.exchange import Exchange, Listing, Resting
+from evenkeel.sandbox.exchange import Exchange
 from evenkeel.venues.limiter import Limiter
 from evenkeel.venues.one_request import Answer, Request
 from evenkeel.venues.roostoo import Roostoo
 from evenkeel.venues.roostoo_wire import Credentials, Wire
-from faults.clockwork import Clockwork, Points
-from faults.history import Trade
-from faults.stage import Market
+from faults.account import ME, Account
+from faults.clockwork import Points
 from faults.trouble import Trouble
 
-ME = "me"
 URL = "http://venue.invalid"
-_NEWEST = 400
 _ANSWERS: dict[str, Callable[[Exchange, sandbox.Call], dict[str, Any]]] = {
     "serverTime": lambda _, call: {"ServerTime": int(call.told * 1000)},
     "exchangeInfo": sandbox.exchange_info,
@@ -39,82 +36,6 @@ _ANSWERS: dict[str, Callable[[Exchange, sandbox.Call], dict[str, Any]]] = {
     "query_order": sandbox.query_order,
     "cancel_order": sandbox.cancel_order,
 }
-
-
-class Ledger(Exchange):
-    """The sandbox's exchange; an order may be hidden from lists for a while, and lists end after the newest 400."""
-
-    def __init__(self, market: Market) -> None:
-        super().__init__(market)  # type: ignore[arg-type] - asks no more of a market
-        self.shown_from: dict[int, float] = {}
-        self._mine: list[int] = []
-
-    def of(self, account: str, now: float) -> list[Resting]:
-        """Every order that is shown by now, newest first."""
-        self.settle(now)
-        for number in [n for n, at in self.shown_from.items() if at <= now]:
-            del self.shown_from[number]
-        return [self.orders[n] for n in self._mine[: -_NEWEST - 1 : -1] if n not in self.shown_from]
-
-    def _keep(self, order: Resting) -> Resting:
-        if order.id not in self.orders:
-            self._mine.append(order.id)
-        return super()._keep(order)
-
-
-@dataclass
-class Account:
-    """The truth at the venue: its ledger, whose every order is, and cash that came from outside."""
-
-    clock: Clockwork
-    ledger: Ledger
-    tags: dict[int, str] = field(default_factory=dict)
-
-    def trades(self) -> tuple[Trade, ...]:
-        """Every order and what it moved."""
-        return tuple(self._trade(order) for order in self.ledger.orders.values())
-
-    def wealth(self) -> dict[str, Decimal]:
-        """Cash and units, free and locked, exact."""
-        wallet = self.ledger.wallets[ME]
-        both = {coin: free + wallet.lock.get(coin, Decimal(0)) for coin, free in wallet.free.items()}
-        return {coin: amount for coin, amount in both.items() if amount or coin == "USD"}
-
-    def move(self, cash: Decimal) -> bool:
-        """A deposit, or a withdrawal of what is free."""
-        wallet = self.ledger.wallets[ME]
-        fits = wallet.free["USD"] + cash >= 0
-        if fits:
-            wallet.move("USD", cash)
-        return fits
-
-    def by_hand(self, asset: str, quantity: Decimal, limit: Decimal | None = None) -> int | None:
-        """A person's order; its number, None where the venue refused it."""
-        known = self.ledger.market.pair(asset)
-        wish = {"side": "BUY" if quantity > 0 else "SELL", "quantity": format(abs(quantity), "f"),
-                "type": "MARKET" if limit is None else "LIMIT"}  # fmt: skip
-        wish |= {} if limit is None else {"price": format(limit, "f")}
-        listing = Listing(asset, known.price_decimals, known.amount_decimals, known.min_notional)
-        try:
-            made = self.ledger.place(ME, known.pair, listing, self.clock.now, wish)
-        except VenueError:
-            return None
-        self.tags[made.id] = ""
-        return made.id
-
-    def _trade(self, order: Resting) -> Trade:
-        sign = 1 if order.side == "BUY" else -1
-        filled = order.status == "FILLED"
-        units = sign * order.quantity if filled else Decimal(0)
-        cash = -sign * order.unit_change - order.commission if filled else Decimal(0)
-        return Trade(str(order.id), self.tags[order.id], order.asset, sign * order.quantity, units, cash)
-
-
-def account(clock: Clockwork, market: Market, capital: Decimal) -> Account:
-    """A new one."""
-    ledger = Ledger(market)
-    ledger.open(ME, capital)
-    return Account(clock, ledger)
 
 
 @dataclass
@@ -128,7 +49,7 @@ class Cable:
     account: Account
     points: Points
     trouble: Trouble
-    left: Callable[[str, str, Decimal], None]
+    left: Callable[[str, str, Decimal, bool], None]
     tag: str = ""
 
     def carry(self, _connect: object, request: Request, _limit_s: float) -> Answer:
@@ -138,7 +59,8 @@ class Cable:
         params, tag = dict(parse_qsl(text)), self.tag
         if name == "place_order":
             sign = 1 if params["side"] == "BUY" else -1
-            self.left(tag, params["pair"].removesuffix("/USD"), sign * Decimal(params["quantity"]))
+            asset, limit = params["pair"].removesuffix("/USD"), params["type"] == "LIMIT"
+            self.left(tag, asset, sign * Decimal(params["quantity"]), limit)
         self.points.at(f"venue {name} request")
         how = self.trouble.of_call(name)
         self._elapse(how.there_s)
@@ -168,14 +90,13 @@ class Cable:
             return _said({"Success": False, "ErrMsg": refusal})
         scope = {"state": {"struck": self.trouble.of_pairs(now)}}
         before = ledger.orders.keys() | set()
+        if name == "cancel_order":
+            self.account.race(int(params["order_id"]))
         try:
             document = _ANSWERS[name](ledger, sandbox.Call(ME, now, now, params, scope))
         except VenueError as error:
             document = {"Success": False, "ErrMsg": str(error)}
-        for number in ledger.orders.keys() - before:
-            self.account.tags[number] = tag
-            if hidden_s:
-                ledger.shown_from[number] = now + hidden_s
+        self.account.own(before, tag, hidden_s)
         return _said(document)
 
 

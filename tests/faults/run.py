@@ -12,11 +12,13 @@ import time
 import traceback
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from evenkeel.portfolio.breakers import BreakerSettings
 from faults.checker import broken
 from faults.history import Committed, Crashed, History, Socket
 from faults.simulation import Profile, live
@@ -24,14 +26,21 @@ from faults.throughput import report as throughput
 
 DAYS = {"short": 3, "full": 30}
 LIVES = {"short": 240, "full": 10_500}
+WARY = BreakerSettings(least=3, latency_s=30.0, errors=0.5, rejects=0.5, calm_s=600)
+"""Breakers that open and close again within a life, and mostly in a storm only."""
+LIVE = Profile(style="market", breakers=WARY, asks_rules=True)
+"""As the service is started: under breakers, and asking for the rules."""
 KINDS = (
     Profile(),
     Profile(named=True),
     Profile(bad=0.45, people=9, crashes=7),
     Profile(jumps=False, crashes=8, power=1.0, disk=0.01),
-    Profile(style="limit"),
-    Profile(style="twap"),
-    Profile(style="limit", named=True, bad=0.4, people=8),
+    replace(LIVE, storms=2),
+    replace(LIVE, storms=2, named=True, bad=0.1, parts=0.5, crowd=0.5),
+    replace(LIVE, style="limit", crowd=0.5),
+    replace(LIVE, style="limit", named=True, bad=0.4, people=8, crowd=0.6, parts=0.6),
+    replace(LIVE, style="twap", storms=1),
+    replace(LIVE, style="vwap", named=True, parts=0.6, crowd=0.5),
 )
 
 
@@ -59,12 +68,19 @@ def _counted(history: History) -> Counter[str]:
     sockets = Counter(event.id for event in history.events if isinstance(event, Socket))
     commits = [event for event in history.events if isinstance(event, Committed)]
     lost = {id_ for commit in commits for id_, leg in commit.legs.items() if leg.status == "UNKNOWN"}
-    placed = Counter(trade.tag for trade in history.ending.trades if trade.tag)
+    ours = [trade for trade in history.ending.trades if trade.tag]
+    placed = Counter(trade.tag for trade in ours)
     return Counter({
         "lives": 1, "lives with a crash": crashes > 0, "crashes": crashes, "commits": len(commits),
         "orders that left": sum(sockets.values()), "sent again after proof": sum(n - 1 for n in sockets.values()),
-        "orders at the venue": sum(placed.values()), "orders of people": len(history.ending.trades) - placed.total(),
+        "orders at the venue": len(ours), "orders of people": len(history.ending.trades) - len(ours),
         "answers lost": len(lost), "duplicated orders": sum(n - 1 for n in placed.values()),
+        "orders filled in parts": sum(trade.parts > 1 for trade in ours),
+        "orders left with a part": sum(0 < abs(trade.units) < abs(trade.quantity) for trade in ours),
+        "cancels that met a fill": history.ending.raced,
+        "breakers that opened": sum(len(set(now.trips) - set(was.trips)) for was, now in pairwise(commits)),
+        "breakers that closed": sum(len(set(was.trips) - set(now.trips)) for was, now in pairwise(commits)),
+        "lives with a pair at limits": any(commit.limited for commit in commits),
         "lives with a pair for a person": any(commit.quarantined for commit in commits),
     })  # fmt: skip
 

@@ -7,35 +7,38 @@ Real are `service.loop`, `Runner`, the protocol, the decision, store, journal an
 
 from __future__ import annotations
 
-import random
 import shutil
 import tempfile
 import threading
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 import orjson
 
-from evenkeel.engine import protocol, slots
+from evenkeel.engine import parents, protocol, slots
 from evenkeel.engine.parents import Desk
-from evenkeel.engine.slots import Cadence
-from evenkeel.errors import EvenkeelError
-from evenkeel.journal import Journal, recent, verify_audit
+from evenkeel.errors import EvenkeelError, VenueUnknownError
+from evenkeel.journal import Journal
+from evenkeel.portfolio.breakers import BreakerSettings
 from evenkeel.portfolio.schedule import ScheduleSettings
-from evenkeel.sandbox.faults import Fault
 from evenkeel.service.loop import LANES, Service
 from evenkeel.service.runner import Runner
-from evenkeel.store import Store, clear_halt, halted, send, set_halt
+from evenkeel.service.watch import Expectation, Watched
+from evenkeel.store import Store, clear_halt, halted, send
 from evenkeel.store.shelf import STATE
-from evenkeel.types import Brain, Identity, Intent, Memory, Slot, SlotKind
+from evenkeel.types import Brain, Identity, Intent, Memory, Pair, Slot
+from faults import ending, people
+from faults.account import account
 from faults.clockwork import Clockwork, Crash, Points, draw
-from faults.history import Committed, Crashed, Ending, Flow, History, Leg, Socket
+from faults.history import Called, Committed, Crashed, History, Leg, Socket
 from faults.memdisk import MemoryDisk
 from faults.named import Named
-from faults.numbered import Cable, Numbered, account
+from faults.numbered import Cable, Numbered
 from faults.quiet import quiet
 from faults.stage import Stage, Touches, small
 from faults.trouble import Trouble
@@ -54,8 +57,11 @@ class Profile:
     named    the venue keeps our order ids · slots  how many quarters of an hour it lasts
     bad      share of calls that the wire spoils · crashes  most deaths · people  how many deeds of people and markets
     jumps    whether our clock jumps · power  share of deaths that take the power with them
-    style    market = all at once, limit = rest and then cross, twap = in slices
+    style    bare = at once, as in a replay; else as `execution.style` has it
     disk     share of disk steps that fail with EIO or ENOSPC
+    storms   how often the venue is deaf or slow for a while · breakers  what it is judged by; None = by nothing
+    crowd    share of resting orders that somebody trades with · parts  share of orders that are filled in parts
+    asks_rules  whether the service asks what the venue allows, as it does live
     wake_s, ask_s  how often each lane looks at the clock, and somebody for lost answers
     """
 
@@ -67,20 +73,25 @@ class Profile:
     jumps: bool = True
     power: float = 0.5
     disk: float = 0.002
-    style: Literal["market", "limit", "twap"] = "market"
+    style: Literal["bare", "market", "limit", "twap", "vwap"] = "bare"
+    storms: int = 0
+    breakers: BreakerSettings | None = None
+    crowd: float = 0.0
+    parts: float = 0.0
+    asks_rules: bool = False
     wake_s: int = 60
     ask_s: float = 10.0
 
 
-class Watched(Store):
+class Kept(Store):
     """The real store; every commit that returns is history."""
 
-    history: History
+    told: Callable[[Memory], None]
 
     def commit(self, *args: Any, **named: Any) -> Memory:
         """As the real one."""
         memory = super().commit(*args, **named)
-        self.history.events.append(committed(memory))
+        self.told(memory)
         return memory
 
 
@@ -95,15 +106,42 @@ class Diary(Journal):
         self.points.at("journal end")
 
 
-def committed(memory: Memory) -> Committed:
+def committed(memory: Memory, time: int) -> Committed:
     """What a commit says that concerns the venue."""
     legs = {intent.order.id: _leg(intent) for step in memory.open_slots for intent in step.intents}
-    return Committed(legs, memory.trading_state.value, tuple(memory.quarantined))
+    orders = {p.parent.id: p.parent.quantity for step in memory.open_slots for p in parents.of(step)}
+    return Committed(
+        legs, memory.trading_state.value, tuple(memory.quarantined), time, memory.cash, reason=memory.state_reason,
+        trips=tuple(memory.trips), limited=tuple(memory.limit_only), parents=orders,
+        done=sum(kind.get("done", 0) for kind in memory.counts.values()),
+    )  # fmt: skip
 
 
 def _leg(intent: Intent) -> Leg:
     order, venue = intent.order, intent.trace.venue if intent.trace else ""
     return Leg(order.asset, intent.status.value, venue, intent.note, order.quantity)
+
+
+class Witness:
+    """A broker whose every call is history: how long it took in truth, and whether it was answered."""
+
+    def __init__(self, broker: Any, life: Life) -> None:
+        self._broker, self._life = broker, life
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._broker, name)
+        return partial(self._called, found) if name in ("holdings", "send", "cancel", "orders", "fills") else found
+
+    def _called(self, deed: Any, *args: Any, **named: Any) -> Any:
+        clock, answered = self._life.clock, True
+        began = clock.now
+        try:
+            return deed(*args, **named)
+        except VenueUnknownError:
+            answered = False
+            raise
+        finally:
+            self._life.history.events.append(Called(int(clock.wall()), clock.now - began, answered, clock.skew))
 
 
 class Life:
@@ -113,9 +151,11 @@ class Life:
         self.seed, self.profile, self.home = seed, profile, home
         self.stage = stage or small(seed)
         self.dice = draw(seed, "life")
-        self.clock, self.points, self.history = Clockwork(self.stage.start + 1), Points(), History()
+        self.clock, self.points = Clockwork(self.stage.start + 1), Points()
+        self.history = History(breakers=profile.breakers)
         self.trouble = Trouble(seed, profile.bad)
-        self.account = account(self.clock, self.stage.market, CAPITAL)
+        crowd = {"crowd": profile.crowd, "parts": profile.parts}
+        self.account = account(self.clock, self.stage.market, CAPITAL, draw(seed, "crowd"), **crowd)
         self.disk = MemoryDisk(self._around)
         self.disk_dice = draw(seed, "disk")
         self.journal: Diary | None = None
@@ -128,19 +168,22 @@ class Life:
     def boot(self) -> None:
         """Start as `service.session` does, and wake the lanes from now on."""
         (self.home / "state").mkdir(exist_ok=True)
-        store = Watched.open(self.home, IDENTITY, now=lambda: int(self.clock.wall()), disk=self.disk)
-        store.history = self.history
+        store = Kept.open(self.home, IDENTITY, now=lambda: int(self.clock.wall()), disk=self.disk)
+        store.told = self._committed
         loaded = store.load()
         if loaded.memory is None:
             store.begin(Memory(IDENTITY, origin=self.stage.start - 86_400))
-        self.history.events.append(committed(store.memory))
+        self._committed(store.memory)
         self.journal = Diary.open(self.home / "state" / "journal.db", durable=False)
         self.journal.points = self.points
-        stage, wall = self.stage, self.clock.wall
+        stage, wall, broker = self.stage, self.clock.wall, Witness(self._broker(), self)
+        watch = self._watched(broker, store.memory)
         runner = Runner(
-            self.home, store, self.journal, stage.feed, self._broker(), Brain(), stage.rules, quiet(), wall,
-            expired=self._expired, clock=lambda _: wall(), desk=self._desk(),
+            self.home, store, self.journal, stage.feed, watch or broker, Brain(), stage.rules, quiet(), wall,
+            expired=self._expired, clock=lambda _: wall(), desk=self._desk(), watch=watch,
+            lister=broker if self.profile.asks_rules else None,  # type: ignore[arg-type] - what is behind it tells them
         )  # fmt: skip
+        runner.relist()
         runner.recover(fell_back=loaded.fell_back)
         self.service = Service(
             runner, stage.cadence, settle_s=SETTLE_S, now=wall, stop=threading.Event(), steady=lambda: self.clock.now
@@ -150,11 +193,24 @@ class Life:
 
     def _desk(self) -> Desk | None:
         """How orders of trading slots are sent: over time where the profile has a style."""
-        if self.profile.style == "market":
+        if self.profile.style == "bare":
             return None
-        rules, market = self.stage.rules, Touches(self.stage.market, lambda: self.clock.now)
         sending = ScheduleSettings(style=self.profile.style, over_s=900, slices=4, maker_s=300)
-        return Desk(sending, {pair.asset: pair for pair in rules.pairs}, rules.costs, market)
+        return Desk(sending, self._pairs(), self.stage.rules.costs, self._touches())
+
+    def _watched(self, broker: Any, memory: Memory) -> Watched | None:
+        """The broker under circuit breakers."""
+        if self.profile.breakers is None:
+            return None
+        costs, timer = self.stage.rules.costs, lambda: self.clock.now
+        expected = Expectation(self.profile.breakers, costs, self._pairs(), self._touches(), self.clock.wall, timer)
+        return Watched(broker, expected, memory)
+
+    def _pairs(self) -> dict[str, Pair]:
+        return {pair.asset: pair for pair in self.stage.rules.pairs}
+
+    def _touches(self) -> Touches:
+        return Touches(self.stage.market, lambda: self.clock.now)
 
     def _broker(self) -> Any:
         if self.profile.named:
@@ -214,6 +270,9 @@ class Life:
 
     # ---------------------------------------------------------------- seams
 
+    def _committed(self, memory: Memory) -> None:
+        self.history.events.append(committed(memory, int(self.clock.wall())))
+
     def _around(self, verb: str, path: Path) -> None:
         name = STATE if path.name == STATE else "generation" if path.name.startswith(f"{STATE}.") else path.name
         name = "temporary" if path.name.endswith(".tmp") else name
@@ -221,19 +280,20 @@ class Life:
             raise OSError(*self.disk_dice.choice(((5, "Input/output error"), (28, "No space left on device"))))
         self.points.at(f"disk {verb} {name}")
 
-    def _left(self, id_: str, asset: str, quantity: Decimal) -> None:
+    def _left(self, id_: str, asset: str, quantity: Decimal, limit: bool) -> None:
         durable = id_ in _sent(self.disk.durable(self.home / "state" / STATE))
-        self.history.events.append(Socket(id_, asset, quantity, durable, halted(self.home), self.clock.skew))
+        self.history.events.append(Socket(id_, asset, quantity, durable, halted(self.home), self.clock.skew, limit))
 
     # ---------------------------------------------------------------- the course of a life
 
     def run(self) -> None:
         """From the first start to the end of the troubles."""
-        people = draw(self.seed, "people")
+        dice = draw(self.seed, "people")
         end = self.stage.start + self.profile.slots * self.stage.cadence.risk
         for _ in range(self.profile.people):
-            moment = people.uniform(self.stage.start, end)
-            self.clock.at(moment, lambda: deed(self, people))
+            self.clock.at(dice.uniform(self.stage.start, end), lambda: people.deed(self, dice))
+        for _ in range(self.profile.storms):
+            self.clock.at(dice.uniform(self.stage.start, end), lambda: people.storm(self, dice))
         while self.clock.now < end:
             self.points.aim, far = self.dice.choice(AIMS)
             self.points.left = self.dice.randrange(1, far) if self.deaths < self.profile.crashes else -1
@@ -267,7 +327,7 @@ class Life:
         self.clock.skew = 0.0
         self.boot()
         self.ask()
-        self.history.unbound_after_two = self._not_understood()
+        self.history.unbound_after_two = ending.not_understood(self.history, self.account, self.memory())
         self._pass(400.0)
         clear_halt(self.home)
         self.write("resume")
@@ -282,25 +342,6 @@ class Life:
             self.clock.elapse(10.0)
             self.ask()
 
-    def _not_understood(self) -> tuple[str, ...]:
-        """Orders of ours at the venue that no leg is bound to, though the venue was asked twice.
-
-        Not those sent by a clock that was wrong: they do not fit their time, and wait for a person (ALIKE).
-        """
-        bound = {
-            leg.venue for event in self.history.events if isinstance(event, Committed) for leg in event.legs.values()
-        }
-        memory = self.memory()
-        open_ = {i.order.id: i.order.asset for step in memory.open_slots for i in step.intents}
-        waiting = {id_ for id_, asset in open_.items() if asset not in memory.quarantined} - self._given_up()
-        wrong = {e.id for e in self.history.events if isinstance(e, Socket) and abs(e.skew) > protocol.PROOF.skew_s}
-        return tuple(t.tag for t in self.account.trades() if t.tag in waiting - wrong and t.number not in bound)
-
-    def _given_up(self) -> set[str]:
-        """Legs that were once called ambiguous: a person may have said resume meanwhile."""
-        commits = [event for event in self.history.events if isinstance(event, Committed)]
-        return {id_ for commit in commits for id_, leg in commit.legs.items() if leg.note.startswith("AMBIGUOUS")}
-
     def memory(self) -> Memory:
         """What the living service remembers."""
         assert self.service is not None
@@ -308,37 +349,8 @@ class Life:
 
     def told(self) -> History:
         """The history with its ending."""
-        memory, path = self.memory(), self.home / "state" / "journal.db"
-        rows = recent(path, "slots", limit=10**6, columns=("slot", "kind", "time"))
-        fills: Counter[str] = Counter()
-        for row in recent(path, "fills", limit=10**6, columns=("order_id", "quantity")):
-            fills[row["order_id"]] += Decimal(row["quantity"])  # type: ignore[assignment]
-        counts = Counter(row["slot"] for row in rows)
-        self.history.ending = Ending(
-            opening=CAPITAL,
-            remembered={"USD": memory.cash or Decimal(0)} | {a: p.units for a, p in memory.positions.items()},
-            venue=self.account.wealth(),
-            trades=self.account.trades(),
-            fills=dict(sorted(fills.items())),  # type: ignore[arg-type]
-            quarantined=tuple(memory.quarantined),
-            seconds=tuple(slot for slot, n in counts.items() if n > 1),
-            missing=tuple(_missing(rows, memory, self.stage.cadence)),
-            open=tuple(i.order.id for step in memory.open_slots for i in step.intents if not i.status.resolved),
-            chain=verify_audit(path, memory.audit_hash)[0],
-        )
+        self.history.ending = ending.of(self.account, self.memory(), self.home, self.stage.cadence, CAPITAL)
         return self.history
-
-
-def _missing(rows: list[dict[str, Any]], memory: Memory, cadence: Cadence) -> list[str]:
-    """Slots of the grid between the first and the newest of their kind that have no end."""
-    ended = {(row["kind"], row["time"]) for row in rows}
-    missing = []
-    for kind in SlotKind:
-        times = [time for found, time in ended if found == kind.value and time % cadence.of(kind) == 0]
-        if times:
-            grid = slots.between(min(times), memory.watermarks[kind.value] + 1, cadence)
-            missing += [slot.id for slot in grid if slot.kind is kind and (kind.value, slot.time) not in ended]
-    return missing
 
 
 def _sent(raw: bytes) -> set[str]:
@@ -357,53 +369,6 @@ def _sent(raw: bytes) -> set[str]:
 
     walk(orjson.loads(raw)["memory"]["open_slots"] if raw else [])
     return found
-
-
-def deed(life: Life, dice: random.Random) -> None:
-    """One thing that people, markets or clocks do."""
-    now, wall = life.clock.now, life.clock.wall()
-    asset = dice.choice(life.stage.rules.pairs).asset
-    kind = dice.choice(("flow", "hand", "twin", "rest", "strike", "halt", "command", "clock", "dark"))
-    if kind == "flow":
-        cash = Decimal(dice.randrange(-60_000, 30_000))
-        if life.account.move(cash):
-            life.history.events.append(Flow(cash))
-    elif kind in ("hand", "twin", "rest"):
-        _by_hand(life, dice, kind, asset)
-    elif kind == "strike":
-        fault = (
-            Fault("suspend", asset=asset) if dice.random() < 0.5 else Fault("precision", asset=asset, amount_decimals=0)
-        )
-        life.trouble.strikes.append((now, now + dice.uniform(60, 5_000), fault))
-    elif kind == "halt":
-        set_halt(life.home, "a person", wall_time=wall)
-        life.clock.at(now + dice.uniform(10, 2_000), lambda: _resume(life))
-    elif kind == "command":
-        life.write(dice.choice(("reduce", "resume", "flatten", "halt")))
-        life.clock.at(now + dice.uniform(10, 2_000), lambda: _resume(life))
-    elif kind == "clock" and life.profile.jumps:
-        life.clock.skew += dice.choice((-3_600.0, -120.0, 15.0, 120.0, 3_600.0))
-        life.clock.at(now + dice.uniform(10, 2_000), lambda: setattr(life.clock, "skew", 0.0))
-    elif kind == "dark":
-        life.stage.feed.dark = not life.stage.feed.dark
-
-
-def _by_hand(life: Life, dice: random.Random, kind: str, asset: str) -> None:
-    """A person trades on our account: anything, the very order that we just sent, or a limit order that rests."""
-    sockets = [event for event in life.history.events if isinstance(event, Socket)]
-    if kind == "twin" and sockets:
-        life.account.by_hand(sockets[-1].asset, sockets[-1].quantity)
-    elif kind == "rest":
-        price = Decimal(repr(life.stage.market.last(asset, life.clock.now))) * Decimal("0.5")
-        places = Decimal(1).scaleb(-life.stage.market.pair(asset).price_decimals)
-        life.account.by_hand(asset, Decimal(dice.randrange(1, 9)), price.quantize(places))
-    else:
-        life.account.by_hand(asset, Decimal(dice.choice((-3, -1, 1, 2))))
-
-
-def _resume(life: Life) -> None:
-    clear_halt(life.home)
-    life.write("resume")
 
 
 def live(seed: int, profile: Profile | None = None, points: Counter[str] | None = None) -> History:

@@ -100,7 +100,7 @@ class Market:
 
 
 class Touches:
-    """What one asks who sends an order over time: the present touch, and no volume profile."""
+    """What one asks who sends an order over time: the present touch, and a volume that grows through the day."""
 
     def __init__(self, market: Market, now: Callable[[], float]) -> None:
         self._market, self._now = market, now
@@ -110,8 +110,8 @@ class Touches:
         return Touch(*self._market.quote(asset, self._now()), 1e9)
 
     def profile(self, _asset: str) -> Array:
-        """Nothing is known: a vwap becomes a twap."""
-        return np.full(48, np.nan)
+        """(48,) shares of the day's volume."""
+        return np.arange(1.0, 49.0) / np.arange(1.0, 49.0).sum()
 
 
 class Feed:

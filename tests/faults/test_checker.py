@@ -5,14 +5,15 @@ from decimal import Decimal
 
 import pytest
 
+from evenkeel.portfolio.breakers import BreakerSettings
 from faults.checker import broken
-from faults.history import Committed, Ending, Flow, History, Leg, Socket, Trade
+from faults.history import Called, Committed, Ending, Flow, History, Leg, Socket, Trade
 
 BUY, SALE = Decimal(2), Decimal(-1)
 
 
 def legs(**known):
-    return Committed(known, "ACTIVE", ())
+    return Committed(known, "ACTIVE", (), cash=Decimal(1_000))
 
 
 def trade(number="11", tag="a", asset="BTC", units=BUY, cash=Decimal(-200)):
@@ -38,6 +39,8 @@ def lawful():
         venue={"USD": Decimal(900), "BTC": BUY, "ETH": SALE},
         trades=(trade(), trade("12", "b", "ETH", SALE, Decimal(50))),
         fills={"a": BUY, "b": SALE},
+        paid={"a": Decimal(200), "b": Decimal(-50)},
+        flows=Decimal(50),
     )
     return History(events, end)
 
@@ -67,8 +70,8 @@ def given_up():
     """The first answer was never found; its pair waits for a person."""
     made = lawful()
     lost = Leg("BTC", "UNKNOWN", note="AMBIGUOUS: UNITS_CHANGED")
-    made.events[6] = Committed({"a": lost, "b": Leg("ETH", "FILLED", "12")}, "ACTIVE", ("BTC",))
-    made.ending = replace(made.ending, fills={"b": SALE})
+    made.events[6] = replace(legs(a=lost, b=Leg("ETH", "FILLED", "12")), quarantined=("BTC",))
+    made.ending = replace(made.ending, fills={"b": SALE}, paid={"b": Decimal(-50)}, flows=Decimal(-150))
     return made
 
 
@@ -83,12 +86,45 @@ def swapped():
     """Ours is shown late; a person's, alike, was there first and is taken for it."""
     made = lawful()
     made.events[6] = legs(a=Leg("BTC", "FILLED", "13"), b=Leg("ETH", "FILLED", "12"))
-    more = with_trade(trade("13", ""))
+    more = with_trade(trade("13", ""), flows=Decimal(-150))
     return History(made.events, more.ending)
 
 
+WARY = BreakerSettings(least=3, errors=0.5, latency_s=5.0)
+SHUT = replace(legs(), trading_state="REDUCING", trips=("BREAKER_ERRORS",), done=1)
+
+
+def stormy(*before):
+    """Three calls of which two fail, the end of a slot, what came of it, and a purchase."""
+    calls = [Called(0, 0.1, answered=n > 1) for n in range(3)]
+    made = lawful()
+    made.events[:2] = [*calls, replace(legs(), done=1), *before, legs(a=Leg("BTC", "PREPARED")), made.events[1]]
+    made.breakers = WARY
+    return made
+
+
+def reduced():
+    """The breaker opens, nothing is bought until a calm quarter of an hour has closed it."""
+    return stormy(SHUT, *[Called(n, 0.1, answered=True) for n in range(3)], replace(legs(), done=2))
+
+
+def with_parent(quantity, **changes):
+    """The purchase as the only child of an order that is sent over time."""
+    made, child = lawful(), "s-BTC-0.0"
+    known = {child: Leg("BTC", "FILLED", "11"), "b": Leg("ETH", "FILLED", "12")}
+    made.events[1] = replace(legs(), parents={"s-BTC-0": quantity}, **changes)
+    made.events[2] = replace(made.events[2], id=child)
+    made.events[3] = made.events[5] = legs()
+    made.events[6] = legs(**known)
+    fills, paid = {child: BUY, "b": SALE}, {child: Decimal(200), "b": Decimal(-50)}
+    made.ending = replace(made.ending, fills=fills, paid=paid, trades=(trade(tag=child), made.ending.trades[1]))
+    return made
+
+
 @pytest.mark.parametrize(
-    "history", [lawful(), given_up(), twin(), swapped()], ids=["all well", "given up", "a person's twin", "swapped"]
+    "history",
+    [lawful(), given_up(), twin(), swapped(), reduced(), with_parent(BUY)],
+    ids=["all well", "given up", "a person's twin", "swapped", "reduced", "over time"],
 )
 def test_nothing_is_said_of_a_lawful_history(history):
     assert broken(history) == []
@@ -119,6 +155,14 @@ PLANTED = {
     "a fill booked twice": (ending(fills={"a": 2 * BUY, "b": SALE}), "a is booked with 4"),
     "a canceled row booked": (ending(fills={"a": BUY, "b": SALE, "c": BUY}), "c is booked with 2"),
     "a fill not booked": (ending(fills={"a": BUY}), "b is booked with 0"),
+    "a fill for another price": (ending(paid=lawful().ending.paid | {"a": Decimal(201)}), "a is booked for 201"),
+    "a fill settled twice": (ending(flows=Decimal(250)), "memory has 900 USD, its flows and fills make 1100"),
+    "more than was asked for": (with_parent(BUY - 1), "s-BTC-0 asked for 1 and got 2"),
+    "crossed at limits": (with_parent(BUY, limited=("BTC",)), "s-BTC-0.0 left at market"),
+    "a breaker that never opens": (stormy(), "a bought, though BREAKER_ERRORS had to be open"),
+    "a breaker that is ignored": (stormy(replace(SHUT, trading_state="ACTIVE")), "BREAKER_ERRORS is open, and"),
+    "a breaker that closes in the storm": (stormy(SHUT), "a bought, though"),
+    "a breaker for ever": (ending(trips=("BREAKER_ERRORS",)), "BREAKER_ERRORS is still open after the calm"),
     "a slot twice": (ending(seconds=("risk@x",)), "risk@x ended twice"),
     "a slot swallowed": (ending(missing=("risk@x",)), "risk@x never ended"),
     "open for ever": (ending(open=("a",)), "a is still open"),

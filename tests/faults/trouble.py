@@ -25,11 +25,15 @@ class Fate:
 
 @dataclass
 class Trouble:
-    """bad  how often a call is spoiled, 0..1 · strikes  precisions and suspensions: from, until, what."""
+    """bad  how often a call is spoiled, 0..1 · strikes  precisions and suspensions: from, until, what.
+
+    storm  `deaf` = hardly a call is answered, `slow` = each takes a minute, `` = neither
+    """
 
     seed: int
     bad: float
     strikes: list[tuple[float, float, Fault]] = field(default_factory=list)
+    storm: str = ""
     calm: bool = False
 
     def __post_init__(self) -> None:
@@ -42,10 +46,11 @@ class Trouble:
         late, hidden, kind = dice.random(), dice.random(), dice.random()
         if self.calm:
             return Fate()
-        slow = 8.0 if luck < 2 * self.bad else 0.5
+        bad = 0.95 if self.storm == "deaf" else self.bad
+        slow = 60.0 if self.storm == "slow" else 8.0 if luck < 2 * bad else 0.5
         wire = {"there_s": slow * there, "back_s": slow * back}
-        if luck >= self.bad:
-            return Fate(hidden_s=20 * hidden if luck < 1.5 * self.bad and name == "place_order" else 0.0, **wire)
+        if luck >= bad:
+            return Fate(hidden_s=20 * hidden if luck < 1.5 * bad and name == "place_order" else 0.0, **wire)
         if name != "place_order":
             kinds = BEFORE + AFTER if name == "cancel_order" else BEFORE
             return Fate(kinds[int(kind * len(kinds))], **wire)
