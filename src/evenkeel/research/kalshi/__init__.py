@@ -1,0 +1,1 @@
+"""Kalshi offline: settled contracts in, what models of them are worth out."""
