@@ -258,6 +258,15 @@ def opinion(
     return Opinion(KIND, x, known, model.strength * fresh, f"{model.version} {model.digest[:12]}", said)
 
 
+def steady(models: Sequence[AlphaModel], since: int, until: int, bar_s: int) -> bool:
+    """Whether of the same x decisions at both times (UTC s) are told the same: no model begins, none ages."""
+    return all(
+        model.freshness(since) == model.freshness(until)
+        and (model.valid_from(bar_s) > since) == (model.valid_from(bar_s) > until)
+        for model in models
+    )
+
+
 def doubts(trust: Array, assets: Sequence[str]) -> dict[int, str]:
     """Row -> which assets' x was shrunk there; only rows of trust (R, N) that have one."""
     rows = np.flatnonzero((trust < 1.0).any(axis=1)).tolist()

@@ -144,7 +144,7 @@ class Signals:
         """What is different past the close of row t: prices are older, and a model may have expired meanwhile."""
         late, i = time - row.as_of, t - self.first
         older: dict[str, Any] = {"age": row.age + late, "fault": self._fault(t, late)}
-        if _told(self._alpha(i, time)) == _told(row.opinions[0]):
+        if self.alpha is None or alpha.steady(self.brain.alpha, row.as_of, time, self.panel.bar_s):
             return older
         said = self._opinions(i, time)
         expected, score = blend.blend(said, row.vol, row.regime, self.settings.opinions)
@@ -187,11 +187,6 @@ class Signals:
             return opinions.absent("alpha", size, wanted=wanted.alpha, why=self.brain.without.get("alpha", ""))
         doubt, shown = self.doubts.get(i, ""), wanted.alpha_in_sample
         return alpha.opinion(self.brain.alpha, self.alpha[i], time, self.panel.bar_s, doubt=doubt, in_sample=shown)
-
-
-def _told(opinion: Opinion) -> tuple[Health, float, str, str]:
-    """What of an opinion may change while its row stands."""
-    return opinion.health, opinion.strength, opinion.version, opinion.reason
 
 
 def compute(panel: Panel, brain: Brain, settings: SignalSettings, first: int = 0, crowd: Crowd = NOBODY) -> Signals:
