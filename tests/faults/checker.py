@@ -17,14 +17,15 @@ from faults.history import Called, Committed, Crashed, Ending, Flow, History, Le
 RESOLVED = frozenset({"FILLED", "REJECTED", "NOT_PLACED", "CANCELED"})
 CENT = Decimal("0.02")
 """A venue shows cash cut to cents, and so are our sums: together less than two."""
+_CALLS = frozenset({"BREAKER_ERRORS", "BREAKER_LATENCY"})
 _DUST = Decimal("0.000001")
 
 
 def broken(history: History) -> list[str]:
     """Every law that the history breaks, one sentence each."""
     laws = (
-        _sent_when_allowed, _at_limits, _wary, _one_leg_a_pair, _exactly_once, _bound, _conserved, _accounted, _booked,
-        _never_over_filled, _ended,
+        _sent_when_allowed, _at_limits, _wary, _one_leg_a_pair, _exactly_once, _bound, _left_to_a_person, _conserved,
+        _accounted, _booked, _never_over_filled, _ended,
     )  # fmt: skip
     return [sentence for law in laws for sentence in law(history)]
 
@@ -73,15 +74,22 @@ def _wary(history: History) -> Iterator[str]:
                 yield f"{', '.join(event.trips)} is open, and the state ACTIVE"
             if event.done > last.done or event.trips != last.trips:
                 due = _too_bad(calls, event.time, history.breakers)
+                opened = _CALLS.intersection(event.trips).difference(last.trips, due)
+                yield from (f"{code} opened at a venue that is well" for code in opened if _at_one_time(calls))
             last = event
         elif isinstance(event, Socket) and event.quantity > 0 and due.difference(last.trips):
             yield f"{event.id} bought, though {', '.join(sorted(due.difference(last.trips)))} had to be open"
     yield from (f"{code} is still open after the calm" for code in history.ending.trips)
 
 
+def _at_one_time(calls: list[Called]) -> bool:
+    """Whether our clock was not moved."""
+    return len({call.skew for call in calls}) == 1
+
+
 def _too_bad(calls: list[Called], time: int, limits: BreakerSettings | None) -> set[str]:
     """Breakers of calls that are at their limit, looked at all at once; none where our clock was moved."""
-    if limits is None or len({call.skew for call in calls}) != 1:
+    if limits is None or not _at_one_time(calls):
         return set()
     recent = [call for call in calls if call.time > time - limits.window_s]
     recent = recent if len(recent) >= limits.least else calls[-limits.least :]
@@ -166,6 +174,14 @@ def _given_up(known: tuple[Leg, bool] | None) -> bool:
     return known is not None and known[0].status == "UNKNOWN" and known[1]
 
 
+def _left_to_a_person(history: History) -> Iterator[str]:
+    """A pair waits for a person only where somebody else traded it, or our clock was wrong: else it is understood."""
+    traded = {trade.asset for trade in history.ending.trades if not trade.tag}
+    wrong = any(isinstance(event, Socket | Called) and event.skew for event in history.events)
+    told = {pair for event in history.events if isinstance(event, Committed) for pair in event.quarantined}
+    yield from (f"{pair} was left to a person without a cause" for pair in told - traded if not wrong)
+
+
 def _conserved(history: History) -> Iterator[str]:
     """The venue's wealth is the opening, what came from outside, and its trades; memory says the same, to a cent."""
     end = history.ending
@@ -225,8 +241,10 @@ def _never_over_filled(history: History) -> Iterator[str]:
 
 
 def _ended(history: History) -> Iterator[str]:
-    """Each slot ended once, no leg is open for ever, the audit chain is whole."""
+    """It trades again; each slot ended once, no leg is open for ever, the audit chain is whole."""
     end: Ending = history.ending
+    if end.trading_state != "ACTIVE" or end.last not in ("done", "skipped busy"):
+        yield f"it is {end.trading_state} in the end, and the last rebalance was {end.last}"
     yield from (f"{slot} ended twice" for slot in end.seconds)
     yield from (f"{slot} never ended" for slot in end.missing)
     yield from (f"{id_} is still open" for id_ in end.open)

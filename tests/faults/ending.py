@@ -20,7 +20,7 @@ EVERYTHING = 10**6
 def of(account: Account, memory: Memory, home: Path, cadence: Cadence, opening: Decimal) -> Ending:
     """The ending of a life that is over."""
     path = home / "state" / "journal.db"
-    rows = recent(path, "slots", limit=EVERYTHING, columns=("slot", "kind", "time"))
+    rows = recent(path, "slots", limit=EVERYTHING, columns=("slot", "kind", "time", "outcome", "reason"))
     fills, paid = _booked(path)
     counts = Counter(row["slot"] for row in rows)
     return Ending(
@@ -37,6 +37,8 @@ def of(account: Account, memory: Memory, home: Path, cadence: Cadence, opening: 
         missing=tuple(_missing(rows, memory, cadence)),
         open=tuple(i.order.id for step in memory.open_slots for i in step.intents if not i.status.resolved),
         chain=verify_audit(path, memory.audit_hash)[0],
+        trading_state=memory.trading_state.value,
+        last=_last(rows),
         raced=account.raced,
     )
 
@@ -50,6 +52,12 @@ def _booked(path: Path) -> tuple[dict[str, Decimal], dict[str, Decimal]]:
         units[row["order_id"]] += quantity
         paid[row["order_id"]] += quantity * Decimal(row["price"]) + Decimal(row["fee"])
     return dict(sorted(units.items())), dict(sorted(paid.items()))
+
+
+def _last(rows: list[dict[str, Any]]) -> str:
+    """How the newest rebalance ended, and why."""
+    newest = max((row for row in rows if row["kind"] == "rebalance"), key=lambda row: row["time"], default=None)
+    return "never" if newest is None else f"{newest['outcome']} {newest['reason']}".strip()
 
 
 def _missing(rows: list[dict[str, Any]], memory: Memory, cadence: Cadence) -> list[str]:

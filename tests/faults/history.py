@@ -111,6 +111,7 @@ class Ending:
     quarantined  pairs that wait for a person · seconds  slots with a second row in the journal
     missing      slots of the grid without an end · chain  whether the audit chain is whole up to memory's own hash
     open         legs that are still unresolved · raced  fills that came just before their cancel
+    last         how the newest rebalance ended
     fills        journal: our order id -> units · paid  the same, USD that they took, fees included
     flows        USD that memory takes for deposits and withdrawals · trips  circuit breakers that are open
     """
@@ -128,6 +129,8 @@ class Ending:
     missing: tuple[str, ...] = ()
     open: tuple[str, ...] = ()
     chain: bool = True
+    trading_state: str = "ACTIVE"
+    last: str = "done"
     raced: int = 0
 
 

@@ -16,6 +16,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 LIVES = "tests/faults/test_simulation.py"
+SCHEDULES = "tests/faults/test_schedules.py"
+WEATHER = "tests/faults/test_weather.py"
 PROTOCOL = "tests/engine/test_protocol.py"
 VERDICT = "tests/engine/test_verdict.py"
 STATE = "tests/store/test_state.py"
@@ -124,6 +126,25 @@ BUGS = (
         "if abs(moved) > MOVED_S:", "if False:", LIVES),
     bug("a slice that nobody understands holds its slot for ever", "found by the simulation; O16", "engine/parents.py",
         "if not out or given_up:", "if not out:", LIVES),
+    bug("what remains of a partial fill is counted twice", "A5 freqtrade#12343; O9", "portfolio/schedule.py",
+        "return max(got, Decimal(0)) if intent.status.resolved else",
+        "return max(got * (intent.status is IntentStatus.FILLED), Decimal(0)) if intent.status.resolved else",
+        LIVES, SCHEDULES),
+    bug("of a fill in parts only the last is booked", "A2 NautilusTrader#3046", "engine/protocol.py",
+        "fills = found.fills if not", "found = changed(found, fills=found.fills[-1:])\n    fills = found.fills if not",
+        LIVES),
+    bug("what is in the books already is booked at the end again", "O8; ADR 16", "engine/step.py",
+        "if not known or intent.order.id not in known]", "]", LIVES),
+    bug("an open breaker is ignored", "B5; issue 5", "service/watch.py",
+        "breakers.trading_state(memory.trading_state, memory.state_reason, codes)",
+        "memory.trading_state, memory.state_reason", LIVES, WEATHER),
+    bug("breakers are never asked", "B5; issue 5", "service/runner.py",
+        "if watch is None:\n            return\n        with", "if True:\n            return\n        with", LIVES,
+        WEATHER),
+    bug("a breaker never closes where nothing is traded", "found by the simulation", "portfolio/breakers.py",
+        " or place >= newest)", ")", WEATHER),
+    bug("a pair of bad fills is crossed all the same", "O11", "engine/parents.py",
+        "wary = memory.limit_only.get(order.asset, 0) > start", "wary = False", LIVES),
 )  # fmt: skip
 
 

@@ -48,6 +48,8 @@ CAPITAL = Decimal(100_000)
 SETTLE_S = 20
 AIMS = (("", 400), ("disk", 400), ("disk replace", 30), ("venue", 80), ("venue place_order", 10), ("journal", 20))
 """Where death is aimed at, and how many of these places it passes at most."""
+_SLOW = 5
+"""A disk is so much more often slow than it fails."""
 
 
 @dataclass(frozen=True)
@@ -58,11 +60,11 @@ class Profile:
     bad      share of calls that the wire spoils · crashes  most deaths · people  how many deeds of people and markets
     jumps    whether our clock jumps · power  share of deaths that take the power with them
     style    bare = at once, as in a replay; else as `execution.style` has it
-    disk     share of disk steps that fail with EIO or ENOSPC
+    disk     share of disk steps that fail with EIO or ENOSPC; a flush may take half a minute, too
     storms   how often the venue is deaf or slow for a while · breakers  what it is judged by; None = by nothing
     crowd    share of resting orders that somebody trades with · parts  share of orders that are filled in parts
     asks_rules  whether the service asks what the venue allows, as it does live
-    wake_s, ask_s  how often each lane looks at the clock, and somebody for lost answers
+    wake_s, ask_s  how often each lane looks at the clock, and somebody for lost answers · jitter  share of both
     """
 
     named: bool = False
@@ -81,6 +83,7 @@ class Profile:
     asks_rules: bool = False
     wake_s: int = 60
     ask_s: float = 10.0
+    jitter: float = 1.0
 
 
 class Kept(Store):
@@ -225,12 +228,16 @@ class Life:
         service = self.service
         if service is None:
             return
-        self.clock.at(self.clock.now + self.profile.wake_s, self._wake, owner="process")
+        self.clock.at(self.clock.now + self._about(self.profile.wake_s), self._wake, owner="process")
         lanes = list(LANES)
         self.dice.shuffle(lanes)
         for name in lanes:
             service._lane(name)
         self._stopped(service)
+
+    def _about(self, seconds: float) -> float:
+        """When a scheduler that is asked to wake us after so long really does."""
+        return seconds * (1.0 + self.profile.jitter * (self.dice.random() - 0.5))
 
     def ask(self) -> None:
         """What APScheduler does every ten seconds: look for lost answers, take commands."""
@@ -278,6 +285,8 @@ class Life:
         name = "temporary" if path.name.endswith(".tmp") else name
         if self.service is not None and not self.trouble.calm and self.disk_dice.random() < self.profile.disk:
             raise OSError(*self.disk_dice.choice(((5, "Input/output error"), (28, "No space left on device"))))
+        if verb == "sync begin" and not self.trouble.calm and self.disk_dice.random() < _SLOW * self.profile.disk:
+            self.clock.skip(30.0)  # whoever waits for the disk holds the state's lock
         self.points.at(f"disk {verb} {name}")
 
     def _left(self, id_: str, asset: str, quantity: Decimal, limit: bool) -> None:
@@ -304,7 +313,7 @@ class Life:
         try:
             self.boot()
             while self.clock.now < end:
-                self.clock.elapse(self.profile.ask_s)
+                self.clock.elapse(self._about(self.profile.ask_s))
                 self.ask()
         except Crash as crash:
             self._after(crash)

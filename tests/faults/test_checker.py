@@ -66,10 +66,11 @@ def with_trade(*more, **moved):
     return ending(trades=(*end.trades, *more), venue=wealth, remembered=wealth, **moved)
 
 
-def given_up():
-    """The first answer was never found; its pair waits for a person."""
+def given_up(skew=120.0):
+    """The first answer was never found, as our clock was wrong; its pair waits for a person."""
     made = lawful()
     lost = Leg("BTC", "UNKNOWN", note="AMBIGUOUS: UNITS_CHANGED")
+    made.events[2] = replace(made.events[2], skew=skew)
     made.events[6] = replace(legs(a=lost, b=Leg("ETH", "FILLED", "12")), quarantined=("BTC",))
     made.ending = replace(made.ending, fills={"b": SALE}, paid={"b": Decimal(-50)}, flows=Decimal(-150))
     return made
@@ -162,6 +163,12 @@ PLANTED = {
     "a breaker that never opens": (stormy(), "a bought, though BREAKER_ERRORS had to be open"),
     "a breaker that is ignored": (stormy(replace(SHUT, trading_state="ACTIVE")), "BREAKER_ERRORS is open, and"),
     "a breaker that closes in the storm": (stormy(SHUT), "a bought, though"),
+    "a breaker without a cause": (
+        stormy(replace(SHUT, trips=("BREAKER_LATENCY",))), "BREAKER_LATENCY opened at a venue that is well",
+    ),
+    "a person is asked for nothing": (given_up(skew=0.0), "BTC was left to a person without a cause"),
+    "it never trades again": (ending(trading_state="REDUCING"), "it is REDUCING in the end"),
+    "the last rebalance fails": (ending(last="failed account_unreadable"), "it is ACTIVE in the end, and the last"),
     "a breaker for ever": (ending(trips=("BREAKER_ERRORS",)), "BREAKER_ERRORS is still open after the calm"),
     "a slot twice": (ending(seconds=("risk@x",)), "risk@x ended twice"),
     "a slot swallowed": (ending(missing=("risk@x",)), "risk@x never ended"),
