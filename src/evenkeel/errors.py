@@ -65,6 +65,10 @@ class VenueError(EvenkeelError):
     """A venue refused a request in words we understand; nothing was placed."""
 
 
+class AccessRefusedError(VenueError):
+    """The venue does not let this key or this place in (HTTP 401, 403, 451): asking again would not help."""
+
+
 class VenueUnknownError(EvenkeelError):
     """A venue's answer was lost or could not be understood: what happened is UNKNOWN."""
 

@@ -31,6 +31,7 @@ from evenkeel.sandbox.market import Market
 from evenkeel.sandbox.wire import serving
 from evenkeel.service import log, loop, session
 from evenkeel.service.runner import Runner
+from evenkeel.service.watch import Expectation
 from evenkeel.store import peek
 from evenkeel.types import Identity, Memory
 from evenkeel.venues.limiter import Limiter
@@ -69,9 +70,24 @@ class Calls:
         return sum(1 for _, _, found in self.seen if found == status)
 
 
+class Blind:
+    """A market that nobody quotes: fills are judged by nothing."""
+
+    def touch(self, _asset: str) -> None:
+        """None."""
+
+    def profile(self, _asset: str) -> Any:
+        """Unknown."""
+        return np.full(24, np.nan)
+
+
 @dataclass
 class World:
-    """A configured run and the sandbox that it meets; `later` is done before the first slot from a time (UTC s) on."""
+    """A configured run and the sandbox that it meets.
+
+    later    what is done before the first slot from a time (UTC s) on
+    watched  whether circuit breakers look on, as in a live run
+    """
 
     home: Path
     loaded: Loaded
@@ -80,6 +96,7 @@ class World:
     calls: Calls
     url: str = ""
     later: list[tuple[float, Callable[[], None]]] = field(default_factory=list)
+    watched: bool = False
 
     def broker(self) -> Roostoo:
         """The account as the service asks it: calls wait on the sandbox's clock."""
@@ -111,9 +128,14 @@ class World:
         with session.session(
             self.home, engine.memory(self.loaded.digest), engine.feed, self.broker, engine.brain, engine.rules, out,
             wall=clock.now, finished=lambda memory: slots.finished(memory, start, end, engine.cadence),
-            clock=lambda _: clock.now(),
+            clock=lambda _: clock.now(), expected=self._expected() if self.watched else None,
         ) as runner:  # fmt: skip
             yield runner
+
+    def _expected(self) -> Expectation:
+        config, now = self.loaded.config, self.box.clock.now
+        pairs = {pair.asset: pair for pair in self.engine.rules.pairs}
+        return Expectation(config.breakers, config.costs, pairs, Blind(), now, now)
 
     def _reach(self, moment: int) -> None:
         while self.later and self.later[0][0] <= moment:

@@ -9,7 +9,7 @@ from decimal import Decimal
 import pytest
 
 from evenkeel.engine.ports import Touch
-from evenkeel.errors import VenueUnknownError
+from evenkeel.errors import AccessRefusedError, VenueError, VenueUnknownError
 from evenkeel.portfolio.breakers import BreakerSettings
 from evenkeel.portfolio.costs import CostSettings
 from evenkeel.service.watch import Expectation, Watched
@@ -34,13 +34,13 @@ class Slow:
     again = False
 
     def __init__(self):
-        self.now, self.takes, self.fails = float(START), 0.1, False
+        self.now, self.takes, self.fails = float(START), 0.1, None
 
     def holdings(self, time, *, urgent=False):
         """After a while."""
         self.now += self.takes
-        if self.fails:
-            raise VenueUnknownError("timed out")
+        if self.fails is not None:
+            raise self.fails
         return Holdings(int(time), Decimal(100), {})
 
     def send(self, order, _time, _may=None):
@@ -59,7 +59,7 @@ def watched(venue, memory=MEMORY, **settings):
 def asked(watch, venue, times, apart=1.0):
     for _ in range(times):
         venue.now += apart
-        with suppress(VenueUnknownError):
+        with suppress(VenueError, VenueUnknownError):
             watch.holdings(venue.now)
 
 
@@ -106,13 +106,58 @@ def test_no_breaker_undoes_a_halt(reason):
 def test_calls_that_fail_open_a_breaker_and_the_error_goes_through():
     venue = Slow()
     watch = watched(venue)
-    venue.fails = True
+    venue.fails = VenueUnknownError("timed out")
     with pytest.raises(VenueUnknownError):
         watch.holdings(START)
     asked(watch, venue, 4)
 
     assert watch.judged(MEMORY).state_reason == "BREAKER_ERRORS"
     assert watch.readings()["BREAKER_ERRORS"] == {"value": 1.0, "limit": 0.3}
+
+
+REVOKED = AccessRefusedError("no access (HTTP 401)")
+
+
+def test_e1_a_key_that_is_refused_three_times_in_a_row_halts_and_pages():
+    """Not once, not twice; a call that is answered in between begins anew, one that is lost says nothing."""
+    venue = Slow()
+    watch = watched(venue)
+    for fails in (REVOKED, REVOKED, None, REVOKED, VenueUnknownError("timed out"), REVOKED):
+        venue.fails = fails
+        asked(watch, venue, 1)
+        assert watch.judged(MEMORY).trading_state is TradingState.ACTIVE
+    venue.fails = REVOKED
+    asked(watch, venue, 1)
+    halted = watch.judged(MEMORY)
+
+    assert halted.trading_state is TradingState.HALTED
+    assert halted.state_reason == "ACCESS_REFUSED: no access (HTTP 401)"
+    assert [(row["level"], row["code"]) for row in halted.outbox["tables"]["alerts"]] == [("page", "ACCESS_REFUSED")]
+    assert len(halted.outbox["tables"]["audit"]) == 1
+    assert watch.judged(halted) is halted
+
+
+def test_e1_who_resumes_with_a_key_that_is_still_refused_is_halted_again_and_with_a_good_one_is_not():
+    venue = Slow()
+    watch = watched(venue)
+    venue.fails = REVOKED
+    asked(watch, venue, 4)
+    resumed = replace(watch.judged(MEMORY), trading_state=TradingState.ACTIVE, state_reason="resume")
+
+    asked(watch, venue, 1)
+    assert watch.judged(resumed).trading_state is TradingState.HALTED
+    venue.fails = None
+    asked(watch, venue, 1)
+    assert watch.judged(resumed) is resumed
+
+
+def test_e1_a_refusal_of_one_order_is_no_closed_door():
+    venue = Slow()
+    watch = watched(venue)
+    venue.fails = VenueError("insufficient balance")
+    asked(watch, venue, 9)
+
+    assert watch.judged(MEMORY) is MEMORY
 
 
 def test_three_lost_answers_in_a_row_open_a_breaker_whoever_asks_how_often():

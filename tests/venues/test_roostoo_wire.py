@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from requests.adapters import HTTPAdapter
 
-from evenkeel.errors import EvenkeelError, VenueError, VenueUnknownError
+from evenkeel.errors import AccessRefusedError, EvenkeelError, VenueError, VenueUnknownError
 from evenkeel.venues.limiter import Limiter, Priority
 from evenkeel.venues.one_request import LARGEST, Answer, Request, exchange
 from evenkeel.venues.roostoo_wire import (
@@ -23,7 +23,6 @@ from evenkeel.venues.roostoo_wire import (
     PLACE_ORDER,
     QUERY_ORDER,
     TICKER,
-    AccessRefusedError,
     Credentials,
     Wire,
     signature,

@@ -7,7 +7,7 @@ from decimal import Decimal
 import pytest
 
 from evenkeel.engine.verdict import Bound, NotPlaced, ProofSettings, Sent, Silence, judge
-from evenkeel.errors import ConfigError, VenueError, VenueUnknownError
+from evenkeel.errors import AccessRefusedError, ConfigError, VenueError, VenueUnknownError
 from evenkeel.sandbox.binance import KEY, SECRET
 from evenkeel.sandbox.faults import Fault
 from evenkeel.types import IntentStatus, Order
@@ -250,7 +250,7 @@ def test_reads_are_repeated_and_then_unknown(exchange):
 
 
 def test_a_wrong_key_is_refused_in_words(shared):
-    with pytest.raises(VenueError, match="-2015"):
+    with pytest.raises(AccessRefusedError, match="-2015"):
         spot(shared, Keys("other", SECRET)).holdings(NOW)
     with pytest.raises(VenueError, match="-1022"):
         spot(shared, Keys(KEY, "other")).holdings(NOW)

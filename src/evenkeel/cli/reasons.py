@@ -59,6 +59,7 @@ VENUE: Mapping[str, str] = {
     "DEADLINE": "the time of an order is over: what is left goes to the next cycle",
     "SLICES_SPENT": "every slice of an order was sent: what is left goes to the next cycle",
     "VWAP_WITHOUT_PROFILE": "too little is known of the pair's volume over the day: even slices",
+    "ACCESS_REFUSED": "the venue lets our key in no longer: trading is halted",
     "BREAKER_LATENCY": "the venue answers slowly: only reducing",
     "BREAKER_ERRORS": "too many calls to the venue fail: only reducing",
     "BREAKER_REJECTS": "the venue refuses too many orders: only reducing",

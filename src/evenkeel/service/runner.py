@@ -28,7 +28,7 @@ from evenkeel.portfolio.book import Difference
 from evenkeel.service import control, people, recovery
 from evenkeel.service.watch import Watched
 from evenkeel.store import Store, beat, commands, halted
-from evenkeel.types import Brain, Holdings, Intent, IntentStatus, Memory, Plan, Slot, SlotKind, TradingState, View
+from evenkeel.types import Book, Brain, Holdings, Intent, IntentStatus, Memory, Plan, Slot, SlotKind, TradingState, View
 from evenkeel.units import HOUR_S, plain
 
 EVERYTHING = 2**62
@@ -87,7 +87,7 @@ class Runner:
         self._write(memory)
         fills = self.broker.fills(recovery.since(memory))
         for slot, lost in recovery.unknown(memory, fills).items():
-            self._record(lambda m, s=slot, f=lost: recovery.bound(m, s, f), None)  # type: ignore[misc]
+            self._record(lambda m, s=slot, f=lost: recovery.bound(m, s, f))  # type: ignore[misc]
             self.log.warning("slot_lost", slot=slot.id, fills=len(lost), reason=recovery.LOST)
         for fill in fills:
             word = "bound" if recovery.slot_of(fill) else "foreign"
@@ -191,7 +191,7 @@ class Runner:
 
     def skip(self, slot: Slot, outcome: str, reason: str, as_of: int = 0) -> None:
         """End a slot without a decision."""
-        self._record(lambda m: step.end(m, slot, outcome, reason, as_of), None)
+        self._record(lambda m: step.end(m, slot, outcome, reason, as_of))
         self.log.info("slot_ended", slot=slot.id, outcome=outcome, reason=reason)
 
     def _run(self, slot: Slot) -> None:
@@ -226,7 +226,7 @@ class Runner:
                 holdings = self.broker.holdings(slot.time, urgent=slot.kind is SlotKind.RISK)
             except (VenueError, VenueUnknownError) as error:
                 self.log.error("account_unreadable", slot=slot.id, error=str(error))  # noqa: TRY400 - no bug, no trace
-                self.skip(slot, "failed", "account_unreadable", view.as_of)
+                self._unread(slot, view)
                 return
             if self._made_way(slot, view, holdings):
                 continue
@@ -238,6 +238,16 @@ class Runner:
                 slot, self.store.memory, self.broker, self.store.commit, self._halted, lambda: self.clock(slot.time)
             )
             self._finish(slot, self._advanced(slot, memory), prepared.plan)
+
+    def _unread(self, slot: Slot, view: View) -> None:
+        """End a slot whose account cannot be read: nothing is sent; what was last held is valued all the same."""
+        memory, shown = self.store.memory, None
+        if memory.cash is not None:
+            held = Holdings(slot.time, memory.cash, {asset: p.units for asset, p in memory.positions.items()})
+            plan = self.decider(view, Book(held, memory), self.brain, self.rules, slot)
+            shown = lambda m: people.portfolio(plan, m, self.rules.overlay, self.scored)  # noqa: E731 - a view, as others
+        self._record(lambda m: step.end(m, slot, "failed", "account_unreadable", view.as_of), shown)
+        self.log.info("slot_ended", slot=slot.id, outcome="failed", reason="account_unreadable")
 
     def _made_way(self, slot: Slot, view: View, holdings: Holdings) -> bool:
         """Whether resting orders were taken back because this risk slot wants to reduce their pairs."""
@@ -297,7 +307,8 @@ class Runner:
         self._beat(slot, "finish")
         for intent in current.intents:
             self._tell_order(slot, intent)
-        self._record(lambda m: step.finish(parents.recorded(m, slot, now, halted=self._halted()), slot), plan)
+        view = None if plan is None else lambda m: self._view(plan, m)
+        self._record(lambda m: step.finish(parents.recorded(m, slot, now, halted=self._halted()), slot), view)
         if any(intent.status is IntentStatus.REJECTED for intent in current.intents):
             self.relist()  # what was refused may be refused by rules that are new
 
@@ -317,15 +328,17 @@ class Runner:
                 return
             memory = self.store.commit(watch.judged)
             self._write(memory)
-        self.log.warning(
+        told = self.log.error if memory.trading_state is TradingState.HALTED else self.log.warning
+        told(
             "breakers", open=sorted(memory.trips), limit_only=sorted(memory.limit_only),
             state=memory.trading_state.value, reason=memory.state_reason,
         )  # fmt: skip
 
-    def _record(self, change: Callable[[Memory], Memory], plan: Plan | None) -> None:
+    def _record(
+        self, change: Callable[[Memory], Memory], view: Callable[[Memory], Mapping[str, Any]] | None = None
+    ) -> None:
         """Commit the end of a slot and write its journal row, one at a time, so that the outbox is never overtaken."""
         with self._pen:
-            view = None if plan is None else lambda m: self._view(plan, m)
             self._write(self.store.commit(change, view))
 
     def _write(self, memory: Memory) -> None:

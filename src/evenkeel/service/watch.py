@@ -1,6 +1,7 @@
 """What the venue is like: every call timed, every order and fill judged, and the circuit breakers fed with it.
 
-A broker around the broker. It changes nothing of what goes through it; `judged` says what Memory should make of it.
+A broker around the broker. It changes nothing of what goes through it; `judged` says what Memory should make of it: a
+venue that is bad leads to REDUCING, one that does not let us in to HALTED.
 What is measured lives here and begins anew at a start; which breakers are open, and which pairs rest at limits, stands
 in Memory.
 """
@@ -16,15 +17,19 @@ from typing import TYPE_CHECKING, Any
 
 from evenkeel.engine import record
 from evenkeel.engine.ports import Broker, Market, VenueOrder
-from evenkeel.errors import VenueUnknownError
+from evenkeel.errors import AccessRefusedError, VenueUnknownError
 from evenkeel.portfolio import breakers
 from evenkeel.portfolio.breakers import Breakers, BreakerSettings, Call, Event, Execution, Outcome, Trip
 from evenkeel.portfolio.costs import CostSettings, slippage_of
-from evenkeel.types import Fill, Holdings, Intent, IntentStatus, Memory, Order, Pair, changed
+from evenkeel.types import Fill, Holdings, Intent, IntentStatus, Memory, Order, Pair, TradingState, changed
 from evenkeel.units import iso
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+ACCESS_REFUSED = "ACCESS_REFUSED"
+TRIES = 3
+"""Calls in a row that are not let in before trading is HALTED: a key that was revoked does not come back by itself."""
 
 _TOLD = frozenset({IntentStatus.ACKED, IntentStatus.FILLED, IntentStatus.REJECTED, IntentStatus.UNKNOWN})
 _KEPT = 1_000
@@ -56,6 +61,7 @@ class Watched:
         self._events: list[Event] = []
         self._mids: dict[str, tuple[float, float]] = {}
         self._known: dict[str, IntentStatus] = {}
+        self._refusals: tuple[str, ...] = ()
         self._section = threading.Lock()
 
     # ---------------------------------------------------------------- a broker
@@ -119,8 +125,10 @@ class Watched:
             before = self._breakers
             events, self._events = self._events, []
             self._breakers, codes = breakers.step(before, events, self._expected.settings, now)
-            after = self._breakers
+            after, refusals = self._breakers, self._refusals
         state, reason = breakers.trading_state(memory.trading_state, memory.state_reason, codes)
+        if len(refusals) >= TRIES and state is not TradingState.HALTED:
+            state, reason = TradingState.HALTED, f"{ACCESS_REFUSED}: {refusals[-1]}"
         trips, limited = {code: trip.since for code, trip in sorted(after.trips.items())}, dict(after.limit_only)
         if (state, reason, trips, limited) == (
             memory.trading_state,
@@ -130,6 +138,8 @@ class Watched:
         ):
             return memory
         rows = _alerts(memory, trips, limited, now)
+        if reason.startswith(ACCESS_REFUSED) and reason != memory.state_reason:
+            rows.append(_row(now, "page", ACCESS_REFUSED, "", f"by the venue, trading is HALTED: {refusals[-1]}"))
         memory = replace(memory, trading_state=state, state_reason=reason, trips=trips, limit_only=limited)
         return _recorded(memory, rows, now) if rows else memory
 
@@ -143,9 +153,12 @@ class Watched:
 
     @contextmanager
     def _timed(self) -> Iterator[None]:
-        began, answered = self._expected.timer(), True
+        began, answered, refused = self._expected.timer(), True, ""
         try:
             yield
+        except AccessRefusedError as error:
+            refused = str(error)
+            raise
         except VenueUnknownError:
             answered = False
             raise
@@ -153,6 +166,8 @@ class Watched:
             call = Call(int(self._expected.now()), self._expected.timer() - began, answered)
             with self._section:
                 self._events.append(call)
+                if answered:
+                    self._refusals = (*self._refusals[1 - TRIES :], refused) if refused else ()
 
     def _note_mid(self, order: Order) -> None:
         touch = self._expected.market.touch(order.asset)

@@ -18,7 +18,7 @@ from urllib.parse import urlencode
 
 import requests
 
-from evenkeel.errors import VenueError, VenueUnknownError
+from evenkeel.errors import AccessRefusedError, VenueError, VenueUnknownError
 from evenkeel.venues.limiter import Limiter, Priority
 from evenkeel.venues.one_request import Answer, Connect, Request, exchange, sends_once
 
@@ -40,10 +40,6 @@ _PLAIN_WORDS = frozenset(
     {"quantity step size error", "quantity error", "insufficient balance", "pair not found"}
     | {"your do not have permission to trade"}
 )
-
-
-class AccessRefusedError(VenueError):
-    """The venue does not let this key or this place in (HTTP 401, 403, 451): asking again would not help."""
 
 
 class RefusedError(VenueError):

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from evenkeel.errors import ConfigError, VenueError, VenueUnknownError
+from evenkeel.errors import AccessRefusedError, ConfigError, VenueError, VenueUnknownError
 
 _TRIES = 3
 _FIRST_WAIT_S = 1.0
@@ -149,7 +149,9 @@ class SpotWire:
             self._compare_clocks()
         if self._last.code in _MISSING:
             return Missing(text)
-        return VenueError(text) if self._refused(error) else Unsure(text, self._last.retry_after_s)
+        if not self._refused(error):
+            return Unsure(text, self._last.retry_after_s)
+        return AccessRefusedError(text) if isinstance(error, _ccxt().AuthenticationError) else VenueError(text)
 
     def _refused(self, error: Exception) -> bool:
         """Whether the exchange is known to have booked nothing."""
