@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Protocol
 
-from evenkeel.types import Array, Fill, Holdings, IntentStatus, Order, View, lean
+from evenkeel.signals.crowd import Crowd
+from evenkeel.types import Array, Fill, Holdings, IntentStatus, Order, Panel, View, lean
 
 
 @lean
@@ -60,6 +61,19 @@ class Feed(Protocol):
 
     def view(self, time: int, since: int) -> View:
         """What is known at `time` (UTC s); ranges cover the bars after `since`. Raises FeedError."""
+
+
+class Listener(Protocol):
+    """Reads event contracts, once for each pass. Raises nothing: why nothing was heard is said in the crowd."""
+
+    def begin(self) -> None:
+        """Ask now, beside whatever comes next."""
+
+    def heard(self, panel: Panel) -> Crowd:
+        """What was asked for, read with the bars that have closed by now; waits for a few seconds at most."""
+
+    def known(self) -> Crowd:
+        """What earlier passes read; asks nobody."""
 
 
 class Broker(Protocol):
