@@ -12,6 +12,7 @@ import typer
 
 from evenkeel import artifacts
 from evenkeel.artifacts import Bundle
+from evenkeel.cli import kalshi_training
 from evenkeel.cli.candles import Holdout
 from evenkeel.cli.output import AsJson, ConfigFile, Context, Overrides, aligned, emit, errors, fail, say
 from evenkeel.errors import ArtifactError, EvidenceError, NotReadyError, UsageError
@@ -80,7 +81,7 @@ def verify(
 @app.command()
 def promote(
     context: typer.Context,
-    kind: Annotated[str, typer.Argument(help="alpha or policy.")],
+    kind: Annotated[str, typer.Argument(help="alpha, policy or kalshi.")],
     version: Annotated[str, typer.Argument(help="The challenger.")],
     data: Annotated[
         Path | None, typer.Option("--data", help="Candles after both were trained, on which the two are compared.")
@@ -97,8 +98,11 @@ def promote(
     from evenkeel.cli import duels
     from evenkeel.research.contest import KINDS
 
+    if kind == kalshi_training.KIND:
+        kalshi_training.promote(context.obj, version, duel=data is not None or holdout or force, as_json=as_json)
+        return
     if kind not in KINDS:
-        raise UsageError(f"kind {kind} cannot be promoted: take {' or '.join(KINDS)}")
+        raise UsageError(f"kind {kind} cannot be promoted: take {', '.join(KINDS)} or {kalshi_training.KIND}")
     said = duels.decide(context.obj, duels.Wish(kind, version, data, holdout, force, config, overrides))
     if as_json:
         emit({"command": "models promote", **said.to_json()})
@@ -196,6 +200,7 @@ def _cells(row: Mapping[str, Any]) -> Sequence[str]:
 def _verified(place: Place) -> dict[str, Any]:
     """What was checked of a bundle, which a run would load, and found."""
     from evenkeel.cli.duels import believed
+    from evenkeel.events import fitted
     from evenkeel.research.contest import KINDS
 
     row: dict[str, Any] = {
@@ -208,6 +213,9 @@ def _verified(place: Place) -> dict[str, Any]:
         if place.kind in KINDS:
             believed(place.kind, bundle.path)
             row["checked"] = ["digests", *KINDS[place.kind].checked]
+        elif place.kind == kalshi_training.KIND:
+            fitted.load(bundle.path)
+            row["checked"] = ["digests", "golden output"]
     except ArtifactError as error:
         row |= {"ok": False, "problem": str(error)}
     return row
