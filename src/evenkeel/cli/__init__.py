@@ -44,6 +44,7 @@ COMMANDS: Mapping[str, str] = {
     "backtest": "running",
     "report": "reporting",
     "walkforward": "walkforward",
+    "kalshi": "kalshi",
     "sandbox": "sandbox",
 }
 """Command -> the module that has it: `app` where the command has commands of its own, else `register(app)`."""

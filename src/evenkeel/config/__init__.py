@@ -7,7 +7,7 @@ The one law: a key that is not known, or a value out of its range, stops the pro
 from evenkeel.config.explain import Explained, digest, document, explain, schema, show
 from evenkeel.config.files import find, shipped
 from evenkeel.config.load import Loaded, load
-from evenkeel.config.secrets import Secrets, credential_names, live_allowed, secrets
+from evenkeel.config.secrets import KALSHI, Secrets, credential_names, desk_allowed, live_allowed, secrets
 from evenkeel.config.sections import (
     Clock,
     Config,
@@ -21,6 +21,7 @@ from evenkeel.config.sections import (
 from evenkeel.config.universe import load_universe
 
 __all__ = [
+    "KALSHI",
     "Clock",
     "Config",
     "Explained",
@@ -33,6 +34,7 @@ __all__ = [
     "Universe",
     "Venue",
     "credential_names",
+    "desk_allowed",
     "digest",
     "document",
     "explain",

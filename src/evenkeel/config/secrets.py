@@ -22,6 +22,8 @@ _CREDENTIALS = {
     "roostoo": ("ROOSTOO_API_KEY", "ROOSTOO_API_SECRET"),
     "spot": ("SPOT_API_KEY", "SPOT_API_SECRET"),
 }
+KALSHI = ("KALSHI_KEY_ID", "KALSHI_PRIVATE_KEY")
+"""Secrets of an account at Kalshi: the key's id, and the private key as PEM, best by `KALSHI_PRIVATE_KEY_FILE`."""
 _LINE = re.compile(r"^(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)\s*=\s*(.*)$")
 
 
@@ -78,7 +80,19 @@ def live_allowed(config: Config, environ: Mapping[str, str], held: Secrets) -> b
         )
     if config.clock.kind == "virtual":
         raise ConfigError("dry_run is false, but clock.kind is virtual: set clock.kind to real, or dry_run to true")
-    missing = [name for name in credential_names(config) if name not in held]
+    _unlocked(credential_names(config), environ, held)
+    return True
+
+
+def desk_allowed(config: Config, environ: Mapping[str, str], held: Secrets) -> None:
+    """Let real orders leave to Kalshi, behind the same three locks. Raises ConfigError, naming one that is shut."""
+    if config.dry_run:
+        raise ConfigError("dry_run is true, and `kalshi run` sends real orders: set dry_run to false, or use paper")
+    _unlocked(KALSHI, environ, held)
+
+
+def _unlocked(names: Sequence[str], environ: Mapping[str, str], held: Secrets) -> None:
+    missing = [name for name in names if name not in held]
     if missing:
         raise ConfigError(
             f"dry_run is false, but {' and '.join(missing)} is not set: "
@@ -89,7 +103,6 @@ def live_allowed(config: Config, environ: Mapping[str, str], held: Secrets) -> b
             f"dry_run is false, but {LIVE} is not {LIVE_WORD}: "
             f"set {LIVE}={LIVE_WORD} if real orders are meant, or dry_run to true"
         )
-    return True
 
 
 def _named(name: str, values: Mapping[str, str], where: str) -> str | None:

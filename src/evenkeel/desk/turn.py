@@ -122,6 +122,13 @@ class Desk:
             self.log.warning("kalshi_turn_failed", slot=slot.id, error=str(error))
             return self._ended(slot, "failed", "venue_unavailable")
 
+    def resolve(self) -> None:
+        """Ask again what became of orders that are open, between two turns."""
+        try:
+            self._resolved()
+        except (VenueError, VenueUnknownError) as error:
+            self.log.warning("kalshi_unresolved", error=str(error))
+
     def _resolved(self) -> bool:
         """Whether nothing is left open of earlier turns: what may have left is asked for, what is over is booked."""
         for opened in self.ledger.open_slots:

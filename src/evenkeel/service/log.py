@@ -21,13 +21,22 @@ _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
 
 def open_log(
-    home: Path, *, level: str, rotate_mb: int, keep: int, bound: Mapping[str, str], redact: tuple[str, ...] = ()
+    home: Path,
+    *,
+    level: str,
+    rotate_mb: int,
+    keep: int,
+    bound: Mapping[str, str],
+    redact: tuple[str, ...] = (),
+    file: str = FILE,
 ) -> structlog.stdlib.BoundLogger:
     """A logger that writes to `<home>/logs/evenkeel.jsonl`; `redact` values never reach the file.
 
+    file  another name: two processes do not write one file
+
     Raises StateError when the folder cannot be written.
     """
-    path = home / "logs" / FILE
+    path = home / "logs" / file
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handler = _File(path, maxBytes=rotate_mb * 1_000_000, backupCount=keep, encoding="utf-8")

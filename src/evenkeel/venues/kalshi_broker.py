@@ -32,7 +32,7 @@ class KalshiBroker:
     def __init__(self, account: KalshiAccount, market: Kalshi) -> None:
         self._account, self._market = account, market
 
-    def holdings(self, time: int) -> Holdings:
+    def holdings(self, time: int, *, urgent: bool = False) -> Holdings:  # noqa: ARG002 - a port's
         """Cash and contracts, - = NO."""
         return self._account.holdings(time)
 

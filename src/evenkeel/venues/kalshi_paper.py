@@ -76,7 +76,7 @@ class PaperKalshi:
         """USD."""
         return Decimal(self._rows("select usd from account where name = 'cash'")[0][0])
 
-    def holdings(self, time: int) -> Holdings:
+    def holdings(self, time: int, *, urgent: bool = False) -> Holdings:  # noqa: ARG002 - a port's
         """Cash and contracts, - = NO."""
         units = {ticker: Decimal(count) for ticker, count in self._rows("select ticker, quantity from positions")}
         return Holdings(time, self.cash(), units)

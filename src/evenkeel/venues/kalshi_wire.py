@@ -293,7 +293,7 @@ class Wire:
         allowed: Callable[[], bool],
     ) -> Reply:
         if endpoint.signed and self._account is None:
-            raise VenueError("not sent, this needs an API key: see `kalshi.key_id` and `kalshi.private_key`")
+            raise VenueError("not sent, this needs an API key: set KALSHI_KEY_ID and KALSHI_PRIVATE_KEY")
         if not self._bucket(endpoint).take(endpoint.cost, urgent=endpoint.urgent, within_s=_TURN_WITHIN_S):
             raise VenueError(f"not sent, no call came free within {_TURN_WITHIN_S:.0f} s")
         if not allowed():

@@ -1,0 +1,272 @@
+"""`kalshi ...`: event contracts, looked at, traded on paper or for real, and settled by the venue's record."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from evenkeel.cli import kalshi_backtest, kalshi_scan
+from evenkeel.cli.kalshi_options import (
+    Bankroll,
+    MaxContracts,
+    MaxEdge,
+    MinEdge,
+    Series,
+    Side,
+    Tickers,
+    admitted,
+    loaded,
+    standing,
+)
+from evenkeel.cli.opening import stopping
+from evenkeel.cli.output import AsJson, ConfigFile, Context, Overrides, emit, errors, say
+from evenkeel.errors import NotReadyError, StoppedError, UsageError
+from evenkeel.units import iso, plain, seconds
+
+if TYPE_CHECKING:
+    from evenkeel.config import Loaded
+    from evenkeel.desk.ledger import Ledger
+    from evenkeel.desk.turn import Desk
+    from evenkeel.venues.kalshi_wire import Credentials
+
+app = typer.Typer(
+    no_args_is_help=True, help="Event contracts at Kalshi: scan, trade on paper or for real, settle.",
+)  # fmt: skip
+kalshi_scan.register(app)
+app.command()(kalshi_backtest.backtest)
+
+Interval = Annotated[str | None, typer.Option("--interval", help="Period of its turns, such as 300 or 5m.")]
+Once = Annotated[bool, typer.Option("--once", help="One turn, now, then stop.")]
+For = Annotated[str | None, typer.Option("--for", help="How long, such as 6h; without it until ctrl-c.")]
+DataDir = Annotated[
+    Path | None, typer.Option("--data-dir", help="Folder of book.json, trades.csv, equity.csv; default data/paper.")
+]
+Resume = Annotated[
+    bool, typer.Option("--resume", help="You looked at it: end a halt after a drawdown, and quarantine.")
+]
+
+
+@app.command()
+def paper(
+    context: typer.Context,
+    series: Series = None,
+    tickers: Tickers = None,
+    interval: Interval = None,
+    bankroll: Bankroll = None,
+    min_edge: MinEdge = None,
+    max_edge: MaxEdge = None,
+    side: Side = None,
+    max_contracts: MaxContracts = None,
+    data_dir: DataDir = None,
+    once: Once = False,
+    last: For = None,
+    resume: Resume = False,
+    config: ConfigFile = None,
+    overrides: Overrides = None,
+    as_json: AsJson = False,
+) -> None:
+    """Trade on paper: real quotes, fees and results; no order leaves. After ctrl-c the same command goes on."""
+    made: Context = context.obj
+    found, names = loaded(
+        made, config, overrides, series=series, tickers=tickers, interval=_seconds("--interval", interval),
+        bankroll=bankroll, stake__min_edge=min_edge, stake__max_edge=max_edge, stake__side=side,
+        stake__max_contracts=max_contracts,
+    )  # fmt: skip
+    folder = made.home / "data" / "paper" if data_dir is None else data_dir
+    _serve(made, found, names, folder, None, _Span(once, _seconds("--for", last), resume), as_json=as_json)
+
+
+@app.command()
+def run(
+    context: typer.Context,
+    series: Series = None,
+    tickers: Tickers = None,
+    interval: Interval = None,
+    min_edge: MinEdge = None,
+    max_edge: MaxEdge = None,
+    side: Side = None,
+    max_contracts: MaxContracts = None,
+    data_dir: DataDir = None,
+    once: Once = False,
+    last: For = None,
+    resume: Resume = False,
+    config: ConfigFile = None,
+    overrides: Overrides = None,
+    as_json: AsJson = False,
+) -> None:
+    """Trade for real: signed orders to the account, behind the same three locks as the rebalancer's."""
+    made: Context = context.obj
+    found, names = loaded(
+        made, config, overrides, series=series, tickers=tickers, interval=_seconds("--interval", interval),
+        stake__min_edge=min_edge, stake__max_edge=max_edge, stake__side=side, stake__max_contracts=max_contracts,
+    )  # fmt: skip
+    folder = made.home / "data" / "kalshi" if data_dir is None else data_dir
+    span = _Span(once, _seconds("--for", last), resume)
+    _serve(made, found, names, folder, _key(made, found), span, as_json=as_json)
+
+
+@app.command()
+def status(context: typer.Context, as_json: AsJson = False) -> None:
+    """What the desk of this home holds and how it stands; asks nobody."""
+    made: Context = context.obj
+    from evenkeel.desk.ledger import Ledger
+    from evenkeel.store import holder, peek
+    from evenkeel.wiring import desk
+
+    memory = peek(made.home, desk.STATE, Ledger).memory
+    if not isinstance(memory, Ledger) or memory.cash is None:
+        raise NotReadyError(f"{made.home / 'state' / desk.STATE} is not there: no desk has run in this home")
+    document = _document("kalshi status", memory) | {"pid": holder(made.home, desk.LOCK)}
+    if as_json:
+        emit(document)
+    else:
+        _show(document)
+
+
+@dataclass(frozen=True, slots=True)
+class _Span:
+    """How long a desk runs (s, None = until stopped), and whether a person says that it may go on."""
+
+    once: bool
+    last: int | None
+    resume: bool
+
+    def __post_init__(self) -> None:
+        """One turn has no length."""
+        if self.once and self.last is not None:
+            raise UsageError("--once runs one turn and ends: leave --for out")
+
+
+def _key(made: Context, found: Loaded) -> Credentials | None:
+    """The account's key, once all three locks are open. Raises ConfigError, VenueError."""
+    from evenkeel import config as configs
+    from evenkeel.wiring import desk
+
+    held = configs.secrets(made.home, made.environ, configs.KALSHI, dry_run=found.config.dry_run)
+    configs.desk_allowed(found.config, made.environ, held)
+    return desk.key_of(held)
+
+
+def _serve(
+    made: Context, found: Loaded, names: tuple[str, ...], folder: Path, key: Credentials | None, span: _Span, *,
+    as_json: bool,
+) -> None:  # fmt: skip
+    """Run a desk until it is stopped, and say what came of it."""
+    from evenkeel.service import log
+    from evenkeel.wiring import desk as parts
+
+    stop, wanted = threading.Event(), found.config.kalshi.screen.series
+    voices = parts.speakers(made.home, wanted)(int(time.time()))
+    admitted(voices, wanted)
+    _introduce(made, found, key, folder, standing(voices, wanted))
+    written = found.config.logging
+    out = log.open_log(
+        made.home, level=written.level, rotate_mb=written.rotate_mb, keep=written.keep,
+        bound={"mode": "real", "config": found.digest[:12]}, file="kalshi.jsonl",
+        redact=() if key is None else (key.key, key.pem),
+    )  # fmt: skip
+    asked = parts.Wanted(folder, names, key)
+    with stopping(stop), parts.desk(found.config, made.home, found.digest, asked, out, stop) as desk:
+        _turns(desk, found.config.kalshi.interval, span, stop, quiet=as_json)
+        document = _document("kalshi paper" if key is None else "kalshi run", desk.ledger)
+    if as_json:
+        emit(document)
+    else:
+        _show(document)
+    sys.stdout.flush()
+
+
+def _turns(desk: Desk, interval: int, span: _Span, stop: threading.Event, *, quiet: bool) -> None:
+    from evenkeel.desk import loop
+    from evenkeel.desk.risk import resumed
+
+    told = _teller(desk, quiet=quiet)
+    if span.resume:
+        desk.commit(resumed)
+    try:
+        if span.once:
+            at = int(desk.now())
+            told(at, desk.turn(at))
+            return
+        if span.last is not None:
+            alarm = threading.Timer(span.last, stop.set)
+            alarm.daemon = True
+            alarm.start()
+        loop.serve(desk, interval, stopped=stop.is_set, pause=stop.wait, told=told)
+    except StoppedError:
+        return
+
+
+def _teller(desk: Desk, *, quiet: bool) -> Callable[[int, str], None]:
+    """One line a turn on stderr."""
+
+    def told(at: int, outcome: str) -> None:
+        ledger = desk.ledger
+        whole = ledger.equity
+        equity = "unknown" if whole is None else f"${whole:,.2f}"
+        if not quiet:
+            errors().print(f"{iso(at)} {outcome}: equity {equity}, {len(ledger.held)} markets held", soft_wrap=True)
+
+    return told
+
+
+def _introduce(made: Context, found: Loaded, key: Credentials | None, folder: Path, rows: list[dict[str, Any]]) -> None:
+    from evenkeel.wiring import desk
+
+    doing = "paper desk, no order leaves" if key is None else "LIVE desk, real orders go to Kalshi"
+    errors().print(f"evenkeel {doing}: {desk.address(found.config)}, home {made.home.resolve()}, rows in {folder}",
+                   soft_wrap=True)  # fmt: skip
+    for row in rows:
+        errors().print(f"{row['series']}: {row['model']}, {row['said']}", soft_wrap=True)
+
+
+def _document(command: str, ledger: Ledger) -> dict[str, Any]:
+    whole, gain = ledger.equity, ledger.unrealized
+    cash = plain(ledger.money) if ledger.cash is not None else None
+    last = ledger.slots[-1] if ledger.slots else None
+    return {
+        "command": command, "venue": ledger.identity.venue, "url": ledger.identity.window, "unit": "USD", "cash": cash,
+        "equity": None if ledger.cash is None or whole is None else plain(whole),
+        "bankroll": plain(ledger.bankroll), "realized_pnl": plain(ledger.realized),
+        "unrealized_pnl": None if gain is None else plain(gain), "fees": plain(ledger.fees),
+        "flows": plain(ledger.flows), "state": ledger.trading_state.value, "reason": ledger.state_reason,
+        "quarantined": dict(ledger.quarantined), "open_orders": sum(len(s.intents) for s in ledger.open_slots),
+        "turns": ledger.counts.get("score", {}), "last_turn": None if last is None else iso(last.time),
+        "last_outcome": None if last is None else f"{last.outcome} {last.reason}".strip(),
+        "positions": [
+            {"ticker": one.ticker, "side": one.side, "contracts": plain(abs(one.count)), "cost": plain(one.cost),
+             "mark": None if one.mark is None else plain(one.mark), "closes": iso(one.closes)}
+            for one in sorted(ledger.held.values(), key=lambda one: (one.closes, one.ticker))
+        ],
+    }  # fmt: skip
+
+
+def _show(document: dict[str, Any]) -> None:
+    say(f"{document['venue']} at {document['url']}: {document['state']} {document['reason']}".rstrip())
+    say(f"cash {document['cash']}, equity {document['equity'] or 'unknown'}, realized {document['realized_pnl']}, "
+        f"fees {document['fees']} USD; bankroll {document['bankroll']}")  # fmt: skip
+    say(f"last turn {document['last_turn'] or 'never'} {document['last_outcome'] or ''}".rstrip())
+    for row in document["positions"]:
+        say(f"  {row['contracts']} {row['side']} of {row['ticker']}, cost {row['cost']}, mark {row['mark'] or '-'}, "
+            f"closes {row['closes']}")  # fmt: skip
+    for ticker, why in document["quarantined"].items():
+        say(f"  {ticker} is quarantined: {why}; look at the account, then --resume")
+
+
+def _seconds(option: str, text: str | None) -> int | None:
+    if text is None:
+        return None
+    try:
+        value = int(text) if text.isdecimal() else seconds(text)
+    except ValueError as error:
+        raise UsageError(f"{option} {error}") from None
+    if value < 1:
+        raise UsageError(f"{option} {text}: give at least a second")
+    return value
