@@ -243,7 +243,7 @@ def _never_over_filled(history: History) -> Iterator[str]:
 def _ended(history: History) -> Iterator[str]:
     """It trades again; each slot ended once, no leg is open for ever, the audit chain is whole."""
     end: Ending = history.ending
-    if end.trading_state != "ACTIVE" or end.last not in ("done", "skipped busy"):
+    if end.trading_state != "ACTIVE" or end.last not in ("", "done", "skipped busy"):
         yield f"it is {end.trading_state} in the end, and the last rebalance was {end.last}"
     yield from (f"{slot} ended twice" for slot in end.seconds)
     yield from (f"{slot} never ended" for slot in end.missing)

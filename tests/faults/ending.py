@@ -55,9 +55,9 @@ def _booked(path: Path) -> tuple[dict[str, Decimal], dict[str, Decimal]]:
 
 
 def _last(rows: list[dict[str, Any]]) -> str:
-    """How the newest rebalance ended, and why."""
+    """How the newest rebalance ended, and why; `` = none was due."""
     newest = max((row for row in rows if row["kind"] == "rebalance"), key=lambda row: row["time"], default=None)
-    return "never" if newest is None else f"{newest['outcome']} {newest['reason']}".strip()
+    return "" if newest is None else f"{newest['outcome']} {newest['reason']}".strip()
 
 
 def _missing(rows: list[dict[str, Any]], memory: Memory, cadence: Cadence) -> list[str]:

@@ -144,7 +144,7 @@ BUGS = (
     bug("a breaker never closes where nothing is traded", "found by the simulation", "portfolio/breakers.py",
         " or place >= newest)", ")", WEATHER),
     bug("a pair of bad fills is crossed all the same", "O11", "engine/parents.py",
-        "wary = memory.limit_only.get(order.asset, 0) > start", "wary = False", LIVES),
+        "wary = memory.limit_only.get(order.asset, 0) > start", "wary = False", WEATHER),
 )  # fmt: skip
 
 

@@ -22,7 +22,6 @@ from faults.stage import ASSETS, START
 from faults.throughput import lived
 from faults.trouble import Fate
 
-
 MET = (
     "orders filled in parts", "orders left with a part", "cancels that met a fill", "lives with a pair at limits",
 )  # fmt: skip

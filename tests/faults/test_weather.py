@@ -64,3 +64,18 @@ def test_a_breaker_is_open_after_a_restart_too(life):
 
     assert one.memory().trading_state is TradingState.REDUCING
     assert [event for event in one.history.events if isinstance(event, Socket) and event.quantity > 0] == bought
+
+
+def test_o11_a_thin_book_puts_its_pairs_at_limits_and_what_is_planned_then_does_not_cross(life):
+    """Fills half a percent off for half an hour: whatever is planned for those pairs afterwards leaves at a limit."""
+    one = life(style="market", breakers=BreakerSettings())
+    one.account.ledger.book.thin = True
+    one.boot()
+    pass_to(one, 2_000)
+    one.account.ledger.book.thin, limited = False, set(one.memory().limit_only)
+    pass_to(one, 3 * HOUR)
+    later = [event for event in one.history.events if isinstance(event, Socket) and event.asset in limited]
+
+    assert limited
+    assert {event.limit for event in later[len(limited) :] if not event.id.startswith("ris")} == {True}
+    assert broken(one.told()) == []
