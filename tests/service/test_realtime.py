@@ -65,7 +65,7 @@ def options(server: Exchange, *more: str) -> list[str]:
         "schedule.risk=1", "schedule.score=2", "schedule.rebalance=6", "schedule.settle_s=0", "schedule.bar_wait=3",
         "history.days=60", f"universe.only=[{','.join(COINS)}]",
         "overlay.participation=1", "costs.impact.tier1=1", "costs.impact.tier2=1", "costs.impact.tier3=1",
-        "logging.level=debug", *more,
+        "logging.level=debug", "opinions.edge=false", *more,
     )  # fmt: skip
 
 

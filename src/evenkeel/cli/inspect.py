@@ -52,7 +52,8 @@ def answer(home: Path, *, check: bool, as_json: bool) -> int:
     if as_json:
         emit(document)
     elif check:
-        say("healthy" if document["healthy"] else "degraded: " + "; ".join(document["problems"]))
+        said = "healthy" if document["healthy"] else "degraded: " + "; ".join(document["problems"])
+        say("; ".join((said, *_silent(document["opinions"]))))
     else:
         _show(document)
     return DEGRADED if check and not document["healthy"] else 0
@@ -209,6 +210,14 @@ def _problems(home: Path, found: Loaded, document: Mapping[str, Any], now: float
     if document["clock"] == "real" and found.memory is not None:
         problems += _late(home, found.memory, now, running=document["running"])
     return problems
+
+
+def _silent(opinions: Mapping[str, Any]) -> list[str]:
+    """Opinions that are wanted and say nothing now, and why: no reason to be degraded as long as others speak."""
+    wanted = {name: said for name, said in opinions.items() if said["health"] not in {"ok", "off"}}
+    return [
+        f"{name} {said['health']}" + f": {said['reason']}" * bool(said.get("reason")) for name, said in wanted.items()
+    ]
 
 
 def _without_opinion(opinions: Mapping[str, Any]) -> list[str]:

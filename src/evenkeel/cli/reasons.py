@@ -79,7 +79,19 @@ FAULTS: Mapping[str, str] = {
 }
 """Why a price is not believed."""
 
-REASONS: Mapping[str, str] = {**ORDERS, **RULES, **SLOTS, **VENUE, **FAULTS}
+LADDERS: Mapping[str, str] = {
+    "NO_LADDER": "no ladder of this coin is open that closes next, or it is paused or in doubt",
+    "FEW_QUOTES": "fewer than 3 two-sided quotes at most 0.10 USD wide: too thin to be read",
+    "TOO_CLOSE": "90 s or less are left",
+    "SPOT_STALE": "no price of the coin within 60 s of the board",
+    "NO_VOLATILITY": "too few bars for a volatility of our own",
+    "BASIS_WIDE": "our price is more than 20 bp from the settlement index",
+    "NO_FIT": "no lognormal fits its quotes",
+    "TOO_NEW": "fewer than 24 readings in the 7 days before: its usual drift is not known yet",
+}
+"""Why a ladder of event contracts says nothing."""
+
+REASONS: Mapping[str, str] = {**ORDERS, **RULES, **SLOTS, **VENUE, **FAULTS, **LADDERS}
 
 _PARTS = (
     ("Orders and dropped legs", ORDERS),
@@ -87,6 +99,7 @@ _PARTS = (
     ("Slots", SLOTS),
     ("Between plan and venue", VENUE),
     ("Prices", FAULTS),
+    ("Ladders of event contracts", LADDERS),
 )
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from evenkeel.cli import crowd
 from evenkeel.cli.adviser import policy_of, sentence, wish_of
 from evenkeel.cli.decided import dropped_of, heading, opinions, orders_of
 from evenkeel.cli.output import console, percent, table
@@ -59,6 +60,7 @@ def why_of(seen: Look, asset: str) -> dict[str, Any]:
         "regime": _regime(seen),
         "opinions": opinions(seen, name),
         "policy": policy_of(seen, i),
+        "edge": crowd.edge_of(seen, i),
         "vol": _known(view.vol[i]),
         "expected": float(decided.expected[i]),
         "score": float(decided.score[i]),
@@ -155,6 +157,9 @@ def show(document: Mapping[str, Any]) -> None:
         out.print(f"{name:<11}{_opinion(said)}")
         if name == "policy" and document["policy"]:
             out.print(f"{'':<11}{sentence(document['policy'])}")
+        if name == "edge" and document["edge"]:
+            for line in crowd.lines(document["edge"]):
+                out.print(f"{'':<11}{line}")
     out.print(f"expected   {document['expected']:+.4%} in 24 h, score {document['score']:+.5f}")
     out.print("rank       " + _ranked(document))
     out.print(f"held       {percent(document['held'])}\nraw        {percent(document['raw'])}")

@@ -10,9 +10,9 @@ import math
 import threading
 import time
 from collections.abc import Callable, Mapping
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from evenkeel.config import Config
 from evenkeel.engine.live import Touches
@@ -23,6 +23,9 @@ from evenkeel.signals.crowd import Crowd, Past
 from evenkeel.signals.view import NOBODY
 from evenkeel.types import Board, Panel, Reading
 from evenkeel.wiring.waiting import wait
+
+if TYPE_CHECKING:
+    from evenkeel.venues.kalshi import Kalshi
 
 PATIENCE_S: Final = 5.0
 """Longest that a pass waits for Kalshi, counted from when it was asked; a place that was late is not waited for again
@@ -48,15 +51,23 @@ def listener(config: Config, home: Path, poll: Callable[[], Touches], stop: thre
     """
     if not config.opinions.edge:
         return None
-    from evenkeel.venues import kalshi_board  # noqa: PLC0415 - who wants no edge needs none of this
-    from evenkeel.venues.kalshi import Kalshi  # noqa: PLC0415
+    market = cache(lambda: _public(config, stop))
+    source = "Kalshi" if config.kalshi.env == "prod" else f"Kalshi's {config.kalshi.env}"
+
+    def ask() -> Board:
+        from evenkeel.venues import kalshi_board  # noqa: PLC0415 - a service starts without it
+
+        return kalshi_board.coins(market(), int(time.time()))
+
+    return Ear(source, ask, poll, partial(remembered, home))
+
+
+def _public(config: Config, stop: threading.Event) -> Kalshi:
+    from evenkeel.venues.kalshi import Kalshi  # noqa: PLC0415 - a service starts without it
     from evenkeel.venues.kalshi_wire import HOSTS, Wire  # noqa: PLC0415
 
-    place = config.kalshi
-    url = place.url.rstrip("/") or HOSTS[place.env].rest
-    market = Kalshi(Wire(url, timeout_s=place.timeout_s, sleep=partial(wait, stop)))
-    source = "Kalshi" if place.env == "prod" else f"Kalshi's {place.env}"
-    return Ear(source, lambda: kalshi_board.coins(market, int(time.time())), poll, partial(remembered, home))
+    url = config.kalshi.url.rstrip("/") or HOSTS[config.kalshi.env].rest
+    return Kalshi(Wire(url, timeout_s=config.kalshi.timeout_s, sleep=partial(wait, stop)))
 
 
 class Ear:
