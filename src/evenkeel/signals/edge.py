@@ -3,7 +3,7 @@
 x_i = clip(d_i rho_i, -3, 3): a coin that Kalshi lists has its own drift d in sigmas, every other asset BTC's, times its
 14-day correlation of hourly returns with BTC. An hour's drift is an hour's: strength is the information coefficient
 times sqrt((T - 40 s) / 24 h), so that x strength sigma_24h is IC x sigma_T and no drift is counted for longer than its
-ladder lasts. Unlike alpha it has no declared prior: what its evidence does not carry is 0 (decision 20).
+ladder lasts. Unlike alpha it has no declared prior: what its evidence does not carry is 0 (decision 21).
 
 The law: row t reads rows <= t and readings of boards that a slot at t had seen. Source: design section 10, Edge.
 """
