@@ -31,7 +31,7 @@ from evenkeel.service.runner import Runner
 from evenkeel.service.watch import Expectation, Watched
 from evenkeel.store import Store, clear_halt, halted, send
 from evenkeel.store.shelf import STATE
-from evenkeel.types import Brain, Identity, Intent, Memory, Pair, Slot
+from evenkeel.types import Brain, Identity, Intent, Memory, Pair, Slot, SlotKind
 from faults import ending, people
 from faults.account import account
 from faults.clockwork import Clockwork, Crash, Points, draw
@@ -341,8 +341,9 @@ class Life:
         clear_halt(self.home)
         self.write("resume")
         self.ask()
-        late = self.clock.now % self.stage.cadence.rebalance
-        self._pass(self.stage.cadence.rebalance - late + 120.0)
+        every = self.stage.cadence.rebalance
+        spent = self.memory().watermarks.get(SlotKind.REBALANCE.value, 0)  # by a clock that was ahead
+        self._pass(max(self.clock.now // every * every, spent) + every + 120.0 - self.clock.now)
         self._pass(self.stage.cadence.risk)
 
     def _pass(self, seconds: float) -> None:
