@@ -26,6 +26,12 @@ from evenkeel.events.pipeline import ScreenSettings, StakeSettings
 from evenkeel.events.stake import Skill
 from evenkeel.events.volatility import realised
 from evenkeel.journal import Journal
+from evenkeel.market.synthetic import SyntheticSettings, market
+from evenkeel.sandbox.app import Sandbox, build
+from evenkeel.sandbox.clock import Clock
+from evenkeel.sandbox.faults import Faults
+from evenkeel.sandbox.kalshi_orders import Rules
+from evenkeel.sandbox.market import Market
 from evenkeel.store import RealDisk, Store, halted
 from evenkeel.types import Identity
 from evenkeel.venues.kalshi import Kalshi
@@ -34,6 +40,7 @@ from evenkeel.venues.kalshi_broker import KalshiBroker
 from evenkeel.venues.kalshi_paper import PaperKalshi
 from evenkeel.venues.kalshi_wire import Credentials, Wire
 from sandbox.kalshi_world import plenty
+from venues.exchanges import DAY, PAIRS, START
 
 SERIES = ("KXBTC", "KXBTCD", "KXETH", "KXETHD")
 EAGER = Limits(
@@ -42,6 +49,18 @@ EAGER = Limits(
     RiskSettings(daily_loss=1.0, drawdown=1.0, asset=0.6),
 )
 """A desk that trades often and badly: there is no edge to be had in the sandbox."""
+
+
+@contextmanager
+def served(days: int = 2, capital: str = "100", **rules: Any) -> Iterator[tuple[str, Sandbox]]:
+    """A sandbox of two coins whose clock stands, a day after its market began; its address and itself."""
+    pairs = tuple(PAIRS.values())
+    panel = market(pairs, START, START + (days + 1) * DAY, 900, SyntheticSettings(seed=7))
+    clock = Clock(lambda: 0.0, start=START + DAY + 1_201, speed=0.0)
+    chosen = Rules(**{"reads": 0, "writes": 0, **rules})
+    box = build(Market(panel, PAIRS), clock, Faults(()), seed=7, capital=Decimal(capital), kalshi_rules=chosen)
+    with box.serve() as url:
+        yield url, box
 
 
 class Prices:

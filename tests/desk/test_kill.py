@@ -1,0 +1,58 @@
+"""kill -9 at any effect: nothing doubled, nothing lost, every market settled once, all rows agree with the venue."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from multiprocessing import get_context
+from pathlib import Path
+
+import pytest
+
+from desk import child
+from desk.checker import check
+from desk.world import served
+from evenkeel.sandbox import kalshi_keys
+
+FORK = get_context("forkserver")
+FORK.set_forkserver_preload(["desk.child"])
+
+
+def lives(home: Path, url: str, until: int, kills: int, furthest: int, *, paper: bool, seed: int) -> int:
+    """One life after the other, each killed after so many effects, then one to the end; -> how many were killed."""
+    rng, killed = random.Random(seed), 0
+    key = None if paper else (kalshi_keys.key_id(7), kalshi_keys.pem(7))
+    for life in range(kills + 1):
+        at = rng.randint(1, furthest) if life < kills else 0
+        process = FORK.Process(target=child.live, args=(home, url, until, key, at))
+        process.start()
+        process.join(600)
+        assert process.exitcode in (0, -9), process.exitcode
+        killed += process.exitcode == -9
+    return killed
+
+
+@pytest.mark.parametrize("paper", [True, False], ids=["on paper", "at the account"])
+def test_killed_ten_times_nothing_is_doubled_and_nothing_lost(tmp_path, paper):
+    with served() as (url, box):
+        until = int(box.clock.now()) + 6_300
+        killed = lives(tmp_path, url, until, 10, 90, paper=paper, seed=3)
+        done = check(tmp_path, box.kalshi, "100", paper=paper)
+
+    assert killed == 10
+    assert done["BUY"] > 3
+    assert done["SETTLE"] > 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("paper", [True, False], ids=["on paper", "at the account"])
+def test_a_week_killed_a_hundred_times(tmp_path, paper):
+    """2,016 turns of five minutes; every life is killed somewhere among its first 1,500 effects."""
+    with served(days=8) as (url, box):
+        until = int(box.clock.now()) + 7 * 86_400
+        killed = lives(tmp_path, url, until, 100, 1_500, paper=paper, seed=11)
+        done = check(tmp_path, box.kalshi, "100", paper=paper)
+
+    assert killed == 100
+    assert isinstance(done, Counter)
+    assert done["SETTLE"] > 100
