@@ -40,6 +40,17 @@ def test_rows_are_written_once_through_any_repetition(tmp_path):
     ]
 
 
+def test_rows_that_an_older_state_does_not_know_are_taken_away(tmp_path):
+    """state/kalshi.json fell back to a generation before the last trade: what it books again is not there twice."""
+    first = noted(LEDGER, tmp_path, [trade(1)], 1)
+    written(tmp_path, first)
+    written(tmp_path, noted(first, tmp_path, [trade(2)], 2))
+    written(tmp_path, first)
+
+    assert (tmp_path / TRADES).read_text().count("\n") == 2
+    assert (tmp_path / EQUITY).read_text().count("\n") == 2
+
+
 def test_a_file_that_lost_rows_is_refused_and_a_new_folder_begins_anew(tmp_path):
     ledger = noted(noted(LEDGER, tmp_path, [trade(1)]), tmp_path, [trade(2)])
     (tmp_path / TRADES).write_text("short")

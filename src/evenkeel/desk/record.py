@@ -45,7 +45,7 @@ def closed(now: Ledger, slot: Slot, folder: Path, time: int) -> Ledger:
     left = tuple(other for other in after.open_slots if other.slot != slot)
     outcome = SlotOutcome(slot.id, str(slot.kind), slot.time, "done", "", time, len(opened.intents))
     done = _recorded(replace(after, open_slots=left), outcome, _tables(opened, after))
-    return files.noted(done, folder, trades, time)
+    return files.noted(done, folder, trades, slot.time)
 
 
 def skipped(now: Ledger, slot: Slot, outcome: str, reason: str) -> Ledger:

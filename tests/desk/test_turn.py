@@ -1,0 +1,148 @@
+"""A desk beside a served sandbox: what it does when the venue is down, silent, different, or changes its mind."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+
+from desk.checker import check, rows
+from desk.world import EAGER, opened, served
+from evenkeel.events.evidence import voices
+from evenkeel.sandbox import kalshi_keys
+from evenkeel.sandbox.faults import Fault
+from evenkeel.venues.kalshi_wire import Credentials
+
+D = Decimal
+ORDERS = "/kalshi/trade-api/v2/portfolio/events/orders"
+
+
+@pytest.fixture(scope="module")
+def key():
+    return Credentials(kalshi_keys.key_id(7), kalshi_keys.pem(7))
+
+
+def turn(made, box, minutes: int = 5) -> str:
+    """One turn, then the clock goes on."""
+    now = int(box.clock.now())
+    said = made.desk.turn(now // 60 * 60)
+    box.clock.set(now // 60 * 60 + minutes * 60 + 1)
+    return said
+
+
+def actions(made) -> list[str]:
+    return [row["action"] for row in rows(made.desk.folder / "trades.csv")]
+
+
+def test_an_hour_on_paper_agrees_with_the_venue_to_the_cent(tmp_path):
+    with served() as (url, box), opened(tmp_path, url, box.clock.now) as made:
+        said = [turn(made, box) for _ in range(12)]
+        done = check(tmp_path, box.kalshi, "100", paper=True)
+
+    assert set(said) == {"done"}
+    assert done["BUY"] >= 3
+    assert done["SETTLE"] >= 2
+    assert len(rows(made.desk.folder / "equity.csv")) == 12
+
+
+def test_an_hour_at_the_account_agrees_with_the_venue_to_the_cent(tmp_path, key):
+    with served() as (url, box), opened(tmp_path, url, box.clock.now, key=key) as made:
+        said = [turn(made, box) for _ in range(12)]
+        done = check(tmp_path, box.kalshi, "100", paper=False)
+
+    assert set(said) == {"done"}
+    assert done["BUY"] >= 3
+    assert done["SETTLE"] >= 2
+
+
+@pytest.mark.parametrize("accepted", [True, False], ids=["it was placed", "it was not"])
+def test_an_order_whose_answer_was_lost_is_there_once_or_not_at_all(tmp_path, key, accepted):
+    """UNKNOWN until the venue shows it, or has been silent for ninety seconds; nothing is bought meanwhile."""
+    with served() as (url, box), opened(tmp_path, url, box.clock.now, key=key) as made:
+        box.faults.replace([Fault("reset", path=ORDERS, accepted=accepted, first=1, count=1)])
+        said = [turn(made, box, 1) for _ in range(6)]
+        placed = {order.client for order in box.kalshi.orders.values()}
+        check(tmp_path, box.kalshi, "100", paper=False)
+
+    assert said[0] == "busy"
+    assert "done" in said[1:]
+    first = next(slot for slot in made.ledger.slots if slot.orders)
+    lost = [name for name in placed if name.startswith(f"k{first.time:x}-0-")]
+    assert len(lost) == (1 if accepted else 0)
+
+
+def test_a_venue_that_is_down_ends_the_turn_and_not_the_desk(tmp_path):
+    with served() as (url, box), opened(tmp_path, url, box.clock.now) as made:
+        first = turn(made, box)
+        held = dict(made.ledger.held)
+        box.faults.replace([Fault("status", path="/kalshi/*", status=503)])
+        down = turn(made, box)
+        box.faults.replace([])
+        again = turn(made, box)
+
+    assert (first, down, again) == ("done", "venue_unavailable", "done")
+    assert held
+    assert [slot.reason for slot in made.ledger.slots] == ["", "venue_unavailable", ""]
+
+
+def test_halt_is_looked_at_before_every_order(tmp_path):
+    with served() as (url, box), opened(tmp_path, url, box.clock.now) as made:
+        (tmp_path / "state" / "HALT").touch()
+        turn(made, box)
+        stopped = actions(made)
+        (tmp_path / "state" / "HALT").unlink()
+        turn(made, box)
+
+    assert stopped == []
+    assert "BUY" in actions(made)
+
+
+def test_without_evidence_it_watches_and_buys_nothing(tmp_path):
+    with (
+        served() as (url, box),
+        opened(tmp_path, url, box.clock.now, voices=lambda now: voices(None, EAGER.screen.series, now)) as made,
+    ):
+        said = [turn(made, box) for _ in range(3)]
+
+    assert said == ["done"] * 3
+    assert actions(made) == []
+
+
+def test_a_deposit_is_seen_twice_and_then_a_flow(tmp_path, key):
+    with served() as (url, box), opened(tmp_path, url, box.clock.now, key=key) as made:
+        turn(made, box)
+        box.kalshi.cash[2] += D("25.00")
+        said = [turn(made, box), turn(made, box)]
+
+    assert said == ["venue_differs", "done"]
+    assert made.ledger.flows == D("25.00")
+    assert made.ledger.money + made.ledger.at_risk == D("125") + made.ledger.realized
+    assert actions(made).count("FLOW") == 1
+
+
+def test_m8_a_settlement_that_the_venue_reverses_is_corrected_by_an_entry(tmp_path):
+    """The result is turned around an hour after it was paid: ledger, account and files follow, nothing is edited."""
+    with served() as (url, box), opened(tmp_path, url, box.clock.now) as made:
+        turn(made, box)
+        while "SETTLE" not in actions(made):
+            turn(made, box)
+        before = rows(made.desk.folder / "trades.csv")
+        ticker = next(row["market_ticker"] for row in before if row["action"] == "SETTLE")
+        truth = box.kalshi.world.outcome
+
+        def reversed_(listing):
+            said = truth(listing)
+            return said if listing.ticker != ticker else ("no" if said[0] == "yes" else "yes", said[1])
+
+        box.kalshi.world.outcome = reversed_
+        turn(made, box)
+        turn(made, box)
+        after = rows(made.desk.folder / "trades.csv")
+        paid = next(row for row in before if row["action"] == "SETTLE" and row["market_ticker"] == ticker)
+        (entry,) = [row for row in after if row["action"] == "CORRECT"]
+        assert made.ledger.money == made.paper.cash()
+
+    assert after[: len(before)] == before
+    whole = D(paid["contracts"])
+    assert D(entry["notional"]) == (-whole if D(paid["notional"]) else whole)
+    assert made.ledger.money + made.ledger.at_risk == D(100) + made.ledger.realized
