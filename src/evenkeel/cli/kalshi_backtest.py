@@ -71,7 +71,7 @@ def backtest(
             raise UsageError(
                 "--rule extremes has no model: leave out --kelly, --version, --min-edge, --max-edge, --side"
             )
-        part, model, choose, note = None, "none", play.extremes(usd or FLAT), ""
+        part, model, choose, note = None, "no model", play.extremes(usd or FLAT), ""
     else:
         known, part, note = _part(made, found, version)
         model = f"{part.name} of {KIND} {known.version}"
@@ -85,16 +85,16 @@ def backtest(
     document: dict[str, Any] = {
         "command": "kalshi backtest", "rule": rule, "model": model, "files": [path.name for path in found.files],
         "after": None if after is None else iso(after), "data_dir": folder, "book": book, **told.to_json(),
-        "note": note,
+        "note": note if rule == "desk" else "",
     }  # fmt: skip
     if as_json:
         emit(document)
         return
     say(f"{model}{'' if after is None else f', on quotes after {iso(after)}, when its training ends'}")
     say(told.words)
-    if note:
-        say(note)
     if part is not None and rule == "desk":
+        if note:
+            say(note)
         for words in part.words.values():
             say(f"- {words}")
     say(f"bankroll {plain(cash)} -> {plain(cash + book['total_pnl'])} USD, largest drawdown {book['max_drawdown']:.1%}")
@@ -125,7 +125,7 @@ def _part(made: Context, found: Source, version: str | None) -> tuple[Known, Par
         raise NotReadyError(f"{KIND} {known.version} has no {found.part}: `evenkeel train {KIND} --model {found.part}`")
     train = artifacts.read(path, KIND).manifest["parts"][part.name]["train"]
     same = set(train["files"].values()) & set(found.digests().values())
-    return known, part, "its skill was measured on these very quotes, which flatters" if same else ""
+    return known, part, "note: its skill was measured on these very quotes, which flatters" if same else ""
 
 
 def _settings(kelly: float | None, min_edge: float, max_edge: float, side: Any, *, flat: bool) -> StakeSettings:

@@ -52,7 +52,7 @@ def train(
     onto: Annotated[
         str | None, typer.Option(help="Version whose other parts are kept; default: the one in use, `none` for none.")
     ] = None,
-    expires_days: Annotated[int, typer.Option(min=1, max=3_650, help="Days until the part expires.")] = 90,
+    expires_days: Annotated[int, typer.Option(min=1, max=3_650, help="Days until the part expires.")] = 180,
     as_json: AsJson = False,
 ) -> None:
     """Fit on settled contracts before a date, judge after it, and write a new bundle with that evidence.

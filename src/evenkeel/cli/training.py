@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from evenkeel import artifacts
-from evenkeel.cli import bundles, candles, edge_evaluation, policy_evaluation, policy_training
+from evenkeel.cli import bundles, candles, edge_evaluation, kalshi_training, policy_evaluation, policy_training
 from evenkeel.cli.candles import Candles, Data, Holdout
 from evenkeel.cli.output import AsJson, ConfigFile, Context, Overrides, aligned, emit, errors, say
 from evenkeel.cli.progress import staged
@@ -153,6 +153,8 @@ def evaluate(
 training.command(name=policy_training.KIND)(policy_training.train)
 evaluation.command(name=policy_training.KIND)(policy_evaluation.evaluate)
 evaluation.command(name=edge_evaluation.KIND)(edge_evaluation.evaluate)
+training.command(name=kalshi_training.KIND)(kalshi_training.train)
+evaluation.command(name=kalshi_training.KIND)(kalshi_training.evaluate)
 
 
 def _new_version(home: Path, wanted: str | None) -> str:

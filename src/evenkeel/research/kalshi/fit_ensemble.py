@@ -37,10 +37,6 @@ class Settings:
     trees: int = 100
 
 
-QUICK: Final = Settings(logistic=(1.0,), forest=(0.05,), boosting=(25,), trees=10)
-"""One setting of each, few trees: for a look."""
-
-
 @dataclass(frozen=True, slots=True)
 class Member:
     """A fitted classifier; unknown inputs count as the mean of training.

@@ -29,7 +29,7 @@ def write(folder: Path, account: Account, bankroll: Decimal) -> dict[str, Any]:
     files = {
         TRADES: _csv(COLUMNS, (_row(one) for one in account.trades)),
         EQUITY: _csv(("timestamp", "cash"), ((iso(time), plain(cash)) for time, cash in account.equity)),
-        BOOK: orjson.dumps(told, default=plain, option=orjson.OPT_INDENT_2) + b"\n",
+        BOOK: orjson.dumps(told, default=float, option=orjson.OPT_INDENT_2) + b"\n",
     }
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -43,7 +43,7 @@ def write(folder: Path, account: Account, bankroll: Decimal) -> dict[str, Any]:
 
 
 def book(account: Account, bankroll: Decimal) -> dict[str, Any]:
-    """The result: money in USD as decimals, rates as fractions; what nothing was bet on is null.
+    """The result: money in USD, rates as fractions; what nothing was bet on is null.
 
     roi           total_pnl / bankroll · return_on_stakes  total_pnl / what was paid for bets, fees included
     max_drawdown  largest fall of settled wealth (bankroll and the profit of what settled) below its peak, a fraction
