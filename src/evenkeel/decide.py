@@ -330,7 +330,7 @@ def _wanted(
         exit_codes=exits,
         stops={a: float(levels[rule][index[a]]) for a, rule in exits.items() if rule in levels},
         equity=facts.equity,
-        cash=book.holdings.cash,
+        cash=book.holdings.cash - book.holdings.locked,
         units=book.holdings.units,
     )
 

@@ -400,6 +400,7 @@ class Holdings:
 
     newest  highest order number of the account, -1 = it has none; None where the venue keeps our ids
     cut     there may be up to so much more cash (USD, this amount not included): the venue shows it cut; 0 = exact
+    locked  of the cash, USD that open orders hold back: no purchase can take it (O22)
     """
 
     time: int
@@ -408,6 +409,7 @@ class Holdings:
     open_orders: tuple[str, ...] = ()
     newest: int | None = None
     cut: Decimal = Decimal(0)
+    locked: Decimal = Decimal(0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,7 +35,8 @@ class Named:
         wealth = self.account.wealth()
         waiting = tuple(str(order.id) for order in self._orders() if self.account.standing(order) == "PENDING")
         units = {coin: amount for coin, amount in sorted(wealth.items()) if coin != "USD"}
-        return Holdings(time, wealth["USD"], units, waiting)
+        locked = self.account.ledger.wallets[ME].lock["USD"]
+        return Holdings(time, wealth["USD"], units, waiting, locked=locked)
 
     def orders(self, assets: frozenset[str], since: int, time: int) -> tuple[VenueOrder, ...]:
         """What is shown of them."""

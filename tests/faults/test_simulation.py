@@ -226,6 +226,21 @@ def test_o22_an_order_of_a_person_that_rests_is_left_alone_and_counted(life):
     assert abs(one.told().ending.remembered["USD"] - one.account.wealth()["USD"]) < CENT
 
 
+@pytest.mark.parametrize("named", [True, False])
+@pytest.mark.parametrize("style", ["bare", "twap"])
+def test_o22_cash_that_a_persons_order_holds_back_is_not_spent(life, named, style):
+    """Three quarters of the cash are locked: purchases keep to the rest, none is refused for lack of money."""
+    one = life(named=named, style=style)
+    one.account.by_hand("SOL", Decimal(7_500), Decimal("10.00"))
+    one.boot()
+    pass_to(one, 3_000)
+    spent = -sum(trade.cash for trade in one.account.trades() if trade.tag and trade.units > 0)
+
+    assert 5_000 < spent < 25_000
+    assert "REJECTED" not in {known(one, id_)[-1] for id_ in sockets(one)}
+    assert broken(one.told()) == []
+
+
 def test_o6_a_refusal_for_lack_of_money_is_final_and_the_books_agree(life):
     """All cash is withdrawn while the plan is being sent: refused legs are REJECTED, cash never below zero."""
     one = life()

@@ -329,7 +329,7 @@ def test_holdings_are_free_and_locked_together(server, name):
 
     held = venue(server).holdings(TIME)
 
-    assert (held.time, held.cash) == (TIME, Decimal("49998.92"))
+    assert (held.time, held.cash, held.locked) == (TIME, Decimal("49998.92"), Decimal("99.68"))
     assert held.units == {"BTC": Decimal("0.00236"), "NOVEL": Decimal(7)}
     assert held.open_orders == (str(resting["OrderID"]),)
     assert held.newest == resting["OrderID"]

@@ -84,7 +84,7 @@ def test_a_limit_rests_is_cancelled_and_is_gone(exchange):
 
     assert (made.status, made.limit, made.fills) == (IntentStatus.ACKED, bid - 10, ())
     assert venue.holdings(NOW).open_orders == (order("1.5", "ETH").id,)
-    assert venue.holdings(NOW).cash == Decimal(50_000)
+    assert (venue.holdings(NOW).cash, venue.holdings(NOW).locked) == (Decimal(50_000), Decimal("1.5") * (bid - 10))
     ended = venue.cancel("ETH", made.number, NOW)
     assert ended.status is IntentStatus.CANCELED
     assert venue.orders(["ETH"], NOW - 10, NOW) == (ended,) == (venue.cancel("ETH", made.number, NOW),)

@@ -197,7 +197,8 @@ def test_holdings_count_what_open_orders_hold(coinbase):
     }  # fmt: skip
     held = spot(coinbase).holdings(NOW)
 
-    assert (held.cash, held.units, held.open_orders) == (Decimal(1000), {"BTC": Decimal("0.5")}, ("ours",))
+    assert (held.cash, held.locked, held.units) == (Decimal(1000), Decimal("99.5"), {"BTC": Decimal("0.5")})
+    assert held.open_orders == ("ours",)
 
 
 def test_orders_and_fills_are_read_back(coinbase):

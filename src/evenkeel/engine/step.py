@@ -88,7 +88,7 @@ def prepare(
         draft = rows.draft(plan, view, Book(holdings, now), differences)
         if over_time := scheduler(plan, memory) if scheduler is not None else {}:
             intents = tuple(intent for intent in intents if intent.order.id not in over_time)
-            draft = {**draft, "cash": plain(holdings.cash), "schedules": over_time}
+            draft = {**draft, "cash": plain(holdings.cash - holdings.locked), "schedules": over_time}
     step = OpenSlot(slot, plan.as_of, draft, intents)
     memory = accounts.apply_carry(memory, plan.carry, watermarks=marks, open_slots=(*memory.open_slots, step))
     return Prepared(memory, step, plan, differences)

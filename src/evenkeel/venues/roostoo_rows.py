@@ -143,20 +143,21 @@ def _field(row: Row, name: str) -> Any:
 # ---------------------------------------------------------------- the account
 
 
-def balances(reply: Row) -> tuple[Decimal, Decimal, dict[str, Decimal]]:
-    """Cash in USD, by how much it is shown cut at most, and units per coin (no zero rows), free and locked together.
+def balances(reply: Row) -> tuple[Decimal, Decimal, Decimal, dict[str, Decimal]]:
+    """Cash in USD, what of it is locked, by how much it is shown cut at most, and units per coin (no zero rows).
 
-    The USD locked as collateral of a short stands in `Lock` already, so `ShortCollateral` is not added. Both parts of
-    USD are shown cut to cents; coins are exact.
+    Cash and units are free and locked together. The USD locked as collateral of a short stands in `Lock` already, so
+    `ShortCollateral` is not added. Both parts of USD are shown cut to cents; coins are exact.
     """
     wallet = child(reply, "SpotWallet" if "SpotWallet" in reply else "Wallet")
     held = {coin: _total(child(wallet, coin)) for coin in wallet}
     if USD not in held:
         raise VenueUnknownError("the wallet has no USD row")
     cash = _not_negative(held.pop(USD), CENT, USD)
-    cut = 2 * CENT if amount(child(wallet, USD), "Lock") else CENT
+    locked = amount(child(wallet, USD), "Lock")
+    cut = 2 * CENT if locked else CENT
     units = {coin: _not_negative(total, _NOISE, coin) for coin, total in held.items()}
-    return cash, cut, {coin: total for coin, total in units.items() if total}
+    return cash, max(locked, Decimal(0)), cut, {coin: total for coin, total in units.items() if total}
 
 
 def _total(row: Row) -> Decimal:

@@ -81,9 +81,9 @@ class Spot:
         held = {asset: quantity for asset, quantity in units.items() if quantity}
         named = {one.symbol: one for one in listed.values()}
         open_rows = [row for row in self._wire.read("fetch_open_orders") if row["symbol"] in named]
-        return Holdings(
-            time, rows.amount_of(balance, quote), held, tuple(_open_id(row, named[row["symbol"]]) for row in open_rows)
-        )
+        out = tuple(_open_id(row, named[row["symbol"]]) for row in open_rows)
+        cash, locked = rows.amount_of(balance, quote), rows.amount_of(balance, quote, "used")
+        return Holdings(time, cash, held, out, locked=locked)
 
     def send(
         self,

@@ -128,10 +128,13 @@ def fill_of(row: Row, listing: Listing) -> tuple[Fill, tuple[Decimal, str] | Non
     return fill, elsewhere
 
 
-def amount_of(balance: Row, currency: str) -> Decimal:
-    """Units of a currency in an account, those in open orders included; 0 where there is no row."""
-    totals = balance["total"]
-    return _decimal(totals[currency], f"balance of {currency}") if currency in totals else Decimal(0)
+def amount_of(balance: Row, currency: str, part: str = "total") -> Decimal:
+    """Units of a currency in an account; 0 where there is no row.
+
+    part  `total`, or `used` = what open orders hold back
+    """
+    found = balance[part]
+    return _decimal(found[currency], f"balance of {currency}") if currency in found else Decimal(0)
 
 
 def _sign(row: Row) -> int:
