@@ -146,3 +146,18 @@ def test_m8_a_settlement_that_the_venue_reverses_is_corrected_by_an_entry(tmp_pa
     whole = D(paid["contracts"])
     assert D(entry["notional"]) == (-whole if D(paid["notional"]) else whole)
     assert made.ledger.money + made.ledger.at_risk == D(100) + made.ledger.realized
+
+
+def test_paper_pays_when_the_venues_record_is_final_and_not_before(tmp_path):
+    """70 s after the close the result is known and may still change; at 130 s it is final."""
+    with served() as (url, box), opened(tmp_path, url, box.clock.now) as made:
+        while not made.ledger.held:
+            turn(made, box)
+        closes = min(stake.closes for stake in made.ledger.held.values())
+        seen = []
+        for later in (70, 130):
+            box.clock.set(closes + later)
+            made.desk.turn(closes + later)
+            seen.append("SETTLE" in actions(made))
+
+    assert seen == [False, True]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -31,8 +32,11 @@ from evenkeel.errors import NotReadyError, StoppedError, UsageError
 from evenkeel.units import iso, plain, seconds
 
 if TYPE_CHECKING:
+    from structlog.stdlib import BoundLogger
+
     from evenkeel.config import Loaded
     from evenkeel.desk.ledger import Ledger
+    from evenkeel.desk.loop import Bell
     from evenkeel.desk.turn import Desk
     from evenkeel.venues.kalshi_wire import Credentials
 
@@ -47,6 +51,10 @@ Once = Annotated[bool, typer.Option("--once", help="One turn, now, then stop.")]
 For = Annotated[str | None, typer.Option("--for", help="How long, such as 6h; without it until ctrl-c.")]
 DataDir = Annotated[
     Path | None, typer.Option("--data-dir", help="Folder of book.json, trades.csv, equity.csv; default data/paper.")
+]
+Stream = Annotated[
+    bool,
+    typer.Option("--stream", help="Also a turn after trades and ends, as Kalshi's stream tells them; needs a key."),
 ]
 Resume = Annotated[
     bool, typer.Option("--resume", help="You looked at it: end a halt after a drawdown, and quarantine.")
@@ -67,6 +75,7 @@ def paper(
     data_dir: DataDir = None,
     once: Once = False,
     last: For = None,
+    stream: Stream = False,
     resume: Resume = False,
     config: ConfigFile = None,
     overrides: Overrides = None,
@@ -80,7 +89,7 @@ def paper(
         stake__max_contracts=max_contracts,
     )  # fmt: skip
     folder = made.home / "data" / "paper" if data_dir is None else data_dir
-    _serve(made, found, names, folder, None, _Span(once, _seconds("--for", last), resume), as_json=as_json)
+    _serve(made, found, names, folder, None, _Span(once, _seconds("--for", last), resume, stream), as_json=as_json)
 
 
 @app.command()
@@ -96,6 +105,7 @@ def run(
     data_dir: DataDir = None,
     once: Once = False,
     last: For = None,
+    stream: Stream = False,
     resume: Resume = False,
     config: ConfigFile = None,
     overrides: Overrides = None,
@@ -108,7 +118,7 @@ def run(
         stake__min_edge=min_edge, stake__max_edge=max_edge, stake__side=side, stake__max_contracts=max_contracts,
     )  # fmt: skip
     folder = made.home / "data" / "kalshi" if data_dir is None else data_dir
-    span = _Span(once, _seconds("--for", last), resume)
+    span = _Span(once, _seconds("--for", last), resume, stream)
     _serve(made, found, names, folder, _key(made, found), span, as_json=as_json)
 
 
@@ -137,11 +147,12 @@ class _Span:
     once: bool
     last: int | None
     resume: bool
+    stream: bool
 
     def __post_init__(self) -> None:
         """One turn has no length."""
-        if self.once and self.last is not None:
-            raise UsageError("--once runs one turn and ends: leave --for out")
+        if self.once and (self.last is not None or self.stream):
+            raise UsageError("--once runs one turn and ends: leave --for and --stream out")
 
 
 def _key(made: Context, found: Loaded) -> Credentials | None:
@@ -174,7 +185,8 @@ def _serve(
     )  # fmt: skip
     asked = parts.Wanted(folder, names, key)
     with stopping(stop), parts.desk(found.config, made.home, found.digest, asked, out, stop) as desk:
-        _turns(desk, found.config.kalshi.interval, span, stop, quiet=as_json)
+        with _bell(made, found, key, span, out, stop) as bell:
+            _turns(desk, found.config.kalshi.interval, span, stop, bell, quiet=as_json)
         document = _document("kalshi paper" if key is None else "kalshi run", desk.ledger)
     if as_json:
         emit(document)
@@ -183,7 +195,36 @@ def _serve(
     sys.stdout.flush()
 
 
-def _turns(desk: Desk, interval: int, span: _Span, stop: threading.Event, *, quiet: bool) -> None:
+@contextmanager
+def _bell(
+    made: Context, found: Loaded, key: Credentials | None, span: _Span, out: BoundLogger, stop: threading.Event
+) -> Iterator[Bell | None]:
+    """What the stream rings; None where none is wanted."""
+    from evenkeel.desk.loop import Bell
+    from evenkeel.wiring import desk
+
+    if not span.stream:
+        yield None
+        return
+    bell = Bell(frozenset(found.config.kalshi.screen.series))
+    with desk.listening(found.config, key or _reading_key(made), bell, out, stop):
+        yield bell
+
+
+def _reading_key(made: Context) -> Credentials:
+    """A key for the stream alone: Kalshi shows it to nobody without. Raises ConfigError, UsageError."""
+    from evenkeel import config as configs
+    from evenkeel.wiring import desk
+
+    held = configs.secrets(made.home, made.environ, configs.KALSHI)
+    missing = [name for name in configs.KALSHI if name not in held]
+    key = None if missing else desk.key_of(held)
+    if key is None:
+        raise UsageError(f"--stream needs {' and '.join(missing)}: Kalshi's stream takes nobody without a key")
+    return key
+
+
+def _turns(desk: Desk, interval: int, span: _Span, stop: threading.Event, bell: Bell | None, *, quiet: bool) -> None:
     from evenkeel.desk import loop
     from evenkeel.desk.risk import resumed
 
@@ -199,7 +240,7 @@ def _turns(desk: Desk, interval: int, span: _Span, stop: threading.Event, *, qui
             alarm = threading.Timer(span.last, stop.set)
             alarm.daemon = True
             alarm.start()
-        loop.serve(desk, interval, stopped=stop.is_set, pause=stop.wait, told=told)
+        loop.serve(desk, interval, stopped=stop.is_set, pause=stop.wait, told=told, bell=bell)
     except StoppedError:
         return
 

@@ -10,22 +10,34 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from evenkeel.desk.turn import Desk
+from evenkeel.events.board import series_of
+from evenkeel.venues.kalshi_stream import Heard, Missed, Traded, Turned
 
 OPEN_S = 5.0
 """Pause between two looks at an order whose fate is not known."""
+_ENDS = frozenset({"determined", "settled"})
 QUIET_S = 10
 """Least time between two turns that the stream asks for: a busy market is not looked at more often."""
 
 
 @dataclass(frozen=True, slots=True)
 class Bell:
-    """What the stream rings where something happened that a turn should look at."""
+    """What the stream rings where something happened, in one of the series, that a turn should look at."""
 
+    series: frozenset[str]
     _rung: threading.Event = field(default_factory=threading.Event)
 
-    def ring(self) -> None:
-        """Ask for a turn."""
-        self._rung.set()
+    def hear(self, event: Heard) -> None:
+        """Ask for a turn after a trade or an end, and where some may have been missed."""
+        match event:
+            case Traded(trade):
+                ours = series_of(trade.ticker) in self.series
+            case Turned(ticker, what):
+                ours = what in _ENDS and series_of(ticker) in self.series
+            case _:
+                ours = isinstance(event, Missed)
+        if ours:
+            self._rung.set()
 
     def taken(self) -> bool:
         """Whether it rang since it was last asked."""

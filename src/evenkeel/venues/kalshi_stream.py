@@ -175,7 +175,7 @@ class Follower:
         return [] if crossed else [BookSeen(book, _time_ms(told))]
 
     def _markets(self, channel: str) -> dict[str, Any]:
-        return {} if channel in _PRIVATE else {"market_tickers": list(self.tickers)}
+        return {} if channel in _PRIVATE or not self.tickers else {"market_tickers": list(self.tickers)}
 
     def _say(self, command: str, params: Mapping[str, Any]) -> str:
         self._command += 1

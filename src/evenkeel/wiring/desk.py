@@ -12,15 +12,17 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 from structlog.stdlib import BoundLogger
 
 from evenkeel import artifacts
 from evenkeel.config import Config, Secrets, shipped
 from evenkeel.desk.decide import Critic, Limits
 from evenkeel.desk.ledger import Ledger
+from evenkeel.desk.loop import Bell
 from evenkeel.desk.sight import Boards, Spots
 from evenkeel.desk.turn import Desk, Exchange
-from evenkeel.errors import StateError
+from evenkeel.errors import StateError, VenueError
 from evenkeel.events import fitted
 from evenkeel.events.evidence import Voices, voices
 from evenkeel.events.fair import Spot
@@ -30,6 +32,7 @@ from evenkeel.journal import Journal
 from evenkeel.store import Lock, Store, halted
 from evenkeel.types import Identity
 from evenkeel.units import DAY_S
+from evenkeel.venues import kalshi_stream
 from evenkeel.venues.kalshi import Kalshi
 from evenkeel.venues.kalshi_account import KalshiAccount
 from evenkeel.venues.kalshi_broker import KalshiBroker
@@ -115,6 +118,40 @@ def speakers(home: Path, series: Sequence[str]) -> Callable[[int], Voices]:
     """Who speaks for each series at a time. Raises ArtifactError for a bundle that is refused."""
     models = known(home)
     return lambda at: voices(models, series, at)
+
+
+def stream_address(config: Config) -> str:
+    """Where the stream of the configured Kalshi is: beside its REST API."""
+    given = config.kalshi.url.rstrip("/")
+    if not given:
+        return HOSTS[config.kalshi.env].stream
+    return given.replace("http", "ws", 1).replace("/trade-api/v2", "/trade-api/ws/v2")
+
+
+@contextmanager
+def listening(
+    config: Config, key: Credentials, bell: Bell, log: BoundLogger, stop: threading.Event
+) -> Iterator[threading.Thread]:
+    """Let the venue's stream of trades and ends ring the bell while the block runs, from a thread of its own."""
+    over = threading.Event()
+
+    def follow() -> None:
+        try:
+            kalshi_stream.follow(
+                lambda: kalshi_stream.connecting(stream_address(config), key, time.time), (), bell.hear,
+                stopped=lambda: over.is_set() or stop.is_set(), sleep=over.wait, rng=np.random.default_rng(),
+                clock=time.monotonic, channels=("trade", "market_lifecycle_v2"),
+            )  # fmt: skip
+        except VenueError as error:
+            log.warning("kalshi_stream_refused", error=str(error))
+
+    thread = threading.Thread(target=follow, name="kalshi-stream", daemon=True)
+    thread.start()
+    try:
+        yield thread
+    finally:
+        over.set()
+        thread.join(timeout=5)
 
 
 @contextmanager
