@@ -75,6 +75,7 @@ def _counted(history: History) -> Counter[str]:
         "orders that left": sum(sockets.values()), "sent again after proof": sum(n - 1 for n in sockets.values()),
         "orders at the venue": len(ours), "orders of people": len(history.ending.trades) - len(ours),
         "answers lost": len(lost), "duplicated orders": sum(n - 1 for n in placed.values()),
+        "orders of risk checks": sum(trade.tag.startswith("ris") for trade in ours),
         "orders filled in parts": sum(trade.parts > 1 for trade in ours),
         "orders left with a part": sum(0 < abs(trade.units) < abs(trade.quantity) for trade in ours),
         "cancels that met a fill": history.ending.raced,

@@ -8,7 +8,7 @@ from faults.simulation import Profile
 from faults.stage import START
 from faults.trouble import Fate
 
-CALM = Profile(bad=0.0, people=0, crashes=0, jumps=False, disk=0.0, jitter=0.0)
+CALM = Profile(bad=0.0, people=0, crashes=0, jumps=False, disk=0.0, jitter=0.0, leaps=0.0)
 """Nothing goes wrong that the test does not ask for."""
 FIRST = START + 1_861.0
 """When the first orders leave: the lanes wake every minute, and the first trading slot is at half past."""

@@ -65,6 +65,7 @@ class Profile:
     crowd    share of resting orders that somebody trades with · parts  share of orders that are filled in parts
     asks_rules  whether the service asks what the venue allows, as it does live
     wake_s, ask_s  how often each lane looks at the clock, and somebody for lost answers · jitter  share of both
+    leaps    share of quarters of an hour in which a coin leaps
     """
 
     named: bool = False
@@ -84,6 +85,7 @@ class Profile:
     wake_s: int = 60
     ask_s: float = 10.0
     jitter: float = 1.0
+    leaps: float = 0.02
 
 
 class Kept(Store):
@@ -152,7 +154,7 @@ class Life:
 
     def __init__(self, seed: int, profile: Profile, home: Path, stage: Stage | None = None) -> None:
         self.seed, self.profile, self.home = seed, profile, home
-        self.stage = stage or small(seed)
+        self.stage = stage or small(seed, profile.leaps)
         self.dice = draw(seed, "life")
         self.clock, self.points = Clockwork(self.stage.start + 1), Points()
         self.history = History(breakers=profile.breakers)

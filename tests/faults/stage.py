@@ -56,11 +56,16 @@ RULES = Rules(
 
 
 class Market:
-    """What `sandbox.Exchange` asks of a market. A price stands for a quarter of an hour."""
+    """What `sandbox.Exchange` asks of a market. A price stands for a quarter of an hour.
 
-    def __init__(self, seed: int) -> None:
-        rng = np.random.default_rng(seed)
-        self.path = _FIRST * np.exp(np.cumsum(rng.normal(0, 0.006, (ROWS, len(ASSETS))), axis=0))
+    leaps  share of quarters of an hour in which a coin leaps, mostly by more than a stop stands
+    """
+
+    def __init__(self, seed: int, leaps: float = 0.0) -> None:
+        rng, other = np.random.default_rng(seed), np.random.default_rng((seed, 1))
+        moves, leap = rng.normal(0, 0.006, (ROWS, len(ASSETS))), other.normal(0, 0.06, (ROWS, len(ASSETS)))
+        moves += np.where(other.random(moves.shape) < leaps, leap, 0.0)
+        self.path = _FIRST * np.exp(np.cumsum(moves, axis=0))
         self.wishes = rng.dirichlet(np.full(len(ASSETS), 0.7), ROWS) * rng.uniform(0.3, 1.0, (ROWS, 1))
         self._pairs = {pair.asset: pair for pair in PAIRS}
 
@@ -146,9 +151,9 @@ class Stage:
     cadence: Cadence = Cadence(rebalance=3_600)
 
 
-def small(seed: int) -> Stage:
+def small(seed: int, leaps: float = 0.0) -> Stage:
     """Six coins, a rebalance every hour."""
-    market = Market(seed)
+    market = Market(seed, leaps)
     return Stage(market, Feed(market), RULES)
 
 

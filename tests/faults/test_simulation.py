@@ -23,7 +23,8 @@ from faults.throughput import lived
 from faults.trouble import Fate
 
 MET = (
-    "orders filled in parts", "orders left with a part", "cancels that met a fill", "lives with a pair at limits",
+    "orders of risk checks", "orders filled in parts", "orders left with a part", "cancels that met a fill",
+    "lives with a pair at limits", "breakers that opened",
 )  # fmt: skip
 """What many lives must have met, else they prove nothing of it."""
 
@@ -63,14 +64,7 @@ def test_many_lives_break_no_law(capsys):
     assert told.broken == {}
     assert told.counts["duplicated orders"] == 0
     assert told.counts["crashes"] > 2 * told.counts["lives"]
-    met = (
-        "orders filled in parts",
-        "orders left with a part",
-        "cancels that met a fill",
-        "lives with a pair at limits",
-    )
-    assert min(told.counts[name] for name in met) > 0
-    assert told.counts["breakers that opened"] == told.counts["breakers that closed"] > 0
+    assert min(told.counts[name] for name in MET) > 0
     assert {"venue place_order request", "venue place_order answer", "journal end"} <= told.deaths.keys()
 
 

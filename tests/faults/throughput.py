@@ -26,7 +26,7 @@ from faults.stage import Stage
 DEMO = Path(__file__).resolve().parents[2] / "config" / "demo.yaml"
 YEAR = 35_040 + 16_060 + 1_460
 """Slots of a year: risk, score, rebalance."""
-CALM = Profile(bad=0.0, people=0, crashes=0, jumps=False, disk=0.0, jitter=0.0, wake_s=300, ask_s=150.0)
+CALM = Profile(bad=0.0, people=0, crashes=0, jumps=False, disk=0.0, jitter=0.0, leaps=0.0, wake_s=300, ask_s=150.0)
 
 
 def wide(days: int, home: Path) -> Stage:
