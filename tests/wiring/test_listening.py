@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from evenkeel import config as configs
+from evenkeel.cli import planning
 from evenkeel.engine import record
 from evenkeel.engine.live import LiveFeed, Touches
 from evenkeel.errors import FeedError, StoppedError, VenueUnknownError
@@ -190,7 +191,7 @@ def test_a_stop_while_it_asks_is_no_error() -> None:
 
 
 def test_readings_are_remembered_by_the_journal(tmp_path: Path) -> None:
-    """Written as a trading slot does, read back bit for bit, NaN and contracts included; no journal is no past."""
+    """As a trading slot writes them, back bit for bit, NaN and contracts included; `why` of a live home has them too."""
     with desk() as one:
         (time, readings), *_ = heard(ear(of(one))).readings.items()
     assert remembered(tmp_path) == {}
@@ -202,6 +203,10 @@ def test_readings_are_remembered_by_the_journal(tmp_path: Path) -> None:
     journal.close()
 
     assert repr(remembered(tmp_path)) == repr({int(time): readings})
+
+    (tmp_path / "copy").mkdir()
+    planning._link(tmp_path, tmp_path / "copy")
+    assert repr(remembered(tmp_path / "copy")) == repr({int(time): readings})
 
 
 def test_a_start_knows_the_readings_of_the_last_pass_and_asks_nobody() -> None:

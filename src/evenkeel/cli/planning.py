@@ -96,10 +96,13 @@ def parts(home: Path, loaded: Loaded) -> Iterator[Engine]:
 
 
 def _link(home: Path, copy: Path) -> None:
-    """The home's configuration, models and candles, so that whatever is written beside them stays in the copy."""
+    """The home's configuration, models, journal and candles; whatever is written beside them stays in the copy."""
     for name in ("config", "models"):
         if (home / name).is_dir():
             (copy / name).symlink_to((home / name).resolve())
+    if (home / "state" / "journal.db").exists():  # what earlier passes read of event contracts
+        (copy / "state").mkdir(exist_ok=True)
+        (copy / "state" / "journal.db").symlink_to((home / "state" / "journal.db").resolve())
     for path in (home / "data" / "candles").rglob("*.parquet"):
         target = copy / path.relative_to(home)
         target.parent.mkdir(parents=True, exist_ok=True)
