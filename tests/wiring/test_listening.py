@@ -191,7 +191,7 @@ def test_a_stop_while_it_asks_is_no_error() -> None:
 
 
 def test_readings_are_remembered_by_the_journal(tmp_path: Path) -> None:
-    """As a trading slot writes them, back bit for bit, NaN and contracts included; `why` of a live home has them too."""
+    """As a trading slot writes them, back bit for bit, NaN and contracts included; `why` has them, too."""
     with desk() as one:
         (time, readings), *_ = heard(ear(of(one))).readings.items()
     assert remembered(tmp_path) == {}
