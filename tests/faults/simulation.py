@@ -11,37 +11,33 @@ import shutil
 import tempfile
 import threading
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
-from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-import orjson
-
-from evenkeel.engine import parents, protocol, slots
+from evenkeel.engine import protocol, slots
 from evenkeel.engine.parents import Desk
-from evenkeel.errors import EvenkeelError, VenueUnknownError
-from evenkeel.journal import Journal
+from evenkeel.errors import EvenkeelError
 from evenkeel.portfolio.breakers import BreakerSettings
 from evenkeel.portfolio.schedule import ScheduleSettings
 from evenkeel.service.loop import LANES, Service
 from evenkeel.service.runner import Runner
 from evenkeel.service.watch import Expectation, Watched
-from evenkeel.store import Store, clear_halt, halted, send
+from evenkeel.store import clear_halt, halted, send
 from evenkeel.store.shelf import STATE
-from evenkeel.types import Brain, Identity, Intent, Memory, Pair, Slot, SlotKind
+from evenkeel.types import Brain, Identity, Memory, Pair, Slot, SlotKind
 from faults import ending, people
 from faults.account import account
 from faults.clockwork import Clockwork, Crash, Points, draw
-from faults.history import Called, Committed, Crashed, History, Leg, Socket
+from faults.history import Crashed, History, Socket
 from faults.memdisk import MemoryDisk
 from faults.named import Named
 from faults.numbered import Cable, Numbered
 from faults.quiet import quiet
 from faults.stage import Stage, Touches, small
 from faults.trouble import Trouble
+from faults.witness import Diary, Kept, Witness, committed, sent
 
 IDENTITY = Identity("simulated", "account", "real", "")
 CAPITAL = Decimal(100_000)
@@ -88,67 +84,6 @@ class Profile:
     leaps: float = 0.02
 
 
-class Kept(Store):
-    """The real store; every commit that returns is history."""
-
-    told: Callable[[Memory], None]
-
-    def commit(self, *args: Any, **named: Any) -> Memory:
-        """As the real one."""
-        memory = super().commit(*args, **named)
-        self.told(memory)
-        return memory
-
-
-class Diary(Journal):
-    """The real journal; the process may die before and after each transaction."""
-
-    points: Points
-
-    def _insert(self, statements: Any) -> None:
-        self.points.at("journal begin")
-        super()._insert(statements)
-        self.points.at("journal end")
-
-
-def committed(memory: Memory, time: int) -> Committed:
-    """What a commit says that concerns the venue."""
-    legs = {intent.order.id: _leg(intent) for step in memory.open_slots for intent in step.intents}
-    orders = {p.parent.id: p.parent.quantity for step in memory.open_slots for p in parents.of(step)}
-    return Committed(
-        legs, memory.trading_state.value, tuple(memory.quarantined), time, memory.cash, reason=memory.state_reason,
-        trips=tuple(memory.trips), limited=tuple(memory.limit_only), parents=orders,
-        done=sum(kind.get("done", 0) for kind in memory.counts.values()),
-    )  # fmt: skip
-
-
-def _leg(intent: Intent) -> Leg:
-    order, venue = intent.order, intent.trace.venue if intent.trace else ""
-    return Leg(order.asset, intent.status.value, venue, intent.note, order.quantity)
-
-
-class Witness:
-    """A broker whose every call is history: how long it took in truth, and whether it was answered."""
-
-    def __init__(self, broker: Any, life: Life) -> None:
-        self._broker, self._life = broker, life
-
-    def __getattr__(self, name: str) -> Any:
-        found = getattr(self._broker, name)
-        return partial(self._called, found) if name in ("holdings", "send", "cancel", "orders", "fills") else found
-
-    def _called(self, deed: Any, *args: Any, **named: Any) -> Any:
-        clock, answered = self._life.clock, True
-        began = clock.now
-        try:
-            return deed(*args, **named)
-        except VenueUnknownError:
-            answered = False
-            raise
-        finally:
-            self._life.history.events.append(Called(int(clock.wall()), clock.now - began, answered, clock.skew))
-
-
 class Life:
     """A home, a venue and a service that comes and goes."""
 
@@ -181,7 +116,7 @@ class Life:
         self._committed(store.memory)
         self.journal = Diary.open(self.home / "state" / "journal.db", durable=False)
         self.journal.points = self.points
-        stage, wall, broker = self.stage, self.clock.wall, Witness(self._broker(), self)
+        stage, wall, broker = self.stage, self.clock.wall, Witness(self._broker(), self.clock, self.history)
         watch = self._watched(broker, store.memory)
         runner = Runner(
             self.home, store, self.journal, stage.feed, watch or broker, Brain(), stage.rules, quiet(), wall,
@@ -292,7 +227,7 @@ class Life:
         self.points.at(f"disk {verb} {name}")
 
     def _left(self, id_: str, asset: str, quantity: Decimal, limit: bool) -> None:
-        durable = id_ in _sent(self.disk.durable(self.home / "state" / STATE))
+        durable = id_ in sent(self.disk.durable(self.home / "state" / STATE))
         self.history.events.append(Socket(id_, asset, quantity, durable, halted(self.home), self.clock.skew, limit))
 
     # ---------------------------------------------------------------- the course of a life
@@ -365,24 +300,6 @@ class Life:
         """The history with its ending."""
         self.history.ending = ending.of(self.account, self.memory(), self.home, self.stage.cadence, CAPITAL)
         return self.history
-
-
-def _sent(raw: bytes) -> set[str]:
-    """Ids of the legs that a state file says are SENT."""
-    found: set[str] = set()
-
-    def walk(value: Any) -> None:
-        if isinstance(value, dict):
-            order = value.get("order")
-            if isinstance(order, dict) and value.get("status") == "SENT":
-                found.add(order["id"])
-            value = list(value.values())
-        if isinstance(value, list):
-            for item in value:
-                walk(item)
-
-    walk(orjson.loads(raw)["memory"]["open_slots"] if raw else [])
-    return found
 
 
 def live(seed: int, profile: Profile | None = None, points: Counter[str] | None = None) -> History:
