@@ -13,6 +13,7 @@ from desk.world import EAGER
 from evenkeel.desk.decide import Decision, decide
 from evenkeel.desk.ledger import Ledger, Stake, opened
 from evenkeel.desk.risk import RiskSettings, judged, marked, resumed
+from evenkeel.events.bets import Judgement
 from evenkeel.events.evidence import Voices, voices
 from evenkeel.events.fair import Fair
 from evenkeel.events.fitted import Known, Part
@@ -127,7 +128,7 @@ def test_without_measured_skill_nothing_is_bought_and_the_code_says_so():
 )
 def test_another_critic_may_shrink_and_veto_and_never_enlarge(factor, part):
     whole = decided(rung(1))
-    heard = decided(rung(1), critic=lambda bet, board: factor)
+    heard = decided(rung(1), critic=lambda bet, board: Judgement(factor))
 
     count = sum(abs(order.quantity) for order in heard.orders)
     assert count == abs(whole.orders[0].quantity) * D(str(part)) // 1

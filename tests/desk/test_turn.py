@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from decimal import Decimal
 
 import pytest
 
 from desk.checker import check, rows
 from desk.world import EAGER, opened, served
+from evenkeel.events.bets import Judgement
 from evenkeel.events.evidence import voices
+from evenkeel.journal import recent
 from evenkeel.sandbox import kalshi_keys
 from evenkeel.sandbox.faults import Fault
 from evenkeel.venues.kalshi_wire import Credentials
@@ -161,3 +164,18 @@ def test_paper_pays_when_the_venues_record_is_final_and_not_before(tmp_path):
             seen.append("SETTLE" in actions(made))
 
     assert seen == [False, True]
+
+
+def test_what_a_second_critic_says_is_recorded_and_vetoes(tmp_path):
+    """Journal and log have its word for each bet; what it vetoed is not bought."""
+    with (
+        served() as (url, box),
+        opened(tmp_path, url, box.clock.now, critic=lambda bet, board: Judgement(0.0, "stale")) as made,
+    ):
+        turn(made, box)
+        (plan,) = recent(made.desk.journal.path, "plans", limit=9)
+
+    told = json.loads(plan["plan"])
+    assert actions(made) == []
+    assert {tuple(said) for said in told["critic"].values()} == {(0.0, "stale")}
+    assert "VETOED" in told["refused"].values()

@@ -170,6 +170,7 @@ def _serve(
     as_json: bool,
 ) -> None:  # fmt: skip
     """Run a desk until it is stopped, and say what came of it."""
+    from evenkeel import config as configs
     from evenkeel.service import log
     from evenkeel.wiring import desk as parts
 
@@ -177,13 +178,15 @@ def _serve(
     voices = parts.speakers(made.home, wanted)(int(time.time()))
     admitted(voices, wanted)
     _introduce(made, found, key, folder, standing(voices, wanted))
+    wants = (configs.LLM,) if found.config.kalshi.critic == "llm" else ()
+    mind = configs.secrets(made.home, made.environ, wants)
     written = found.config.logging
     out = log.open_log(
         made.home, level=written.level, rotate_mb=written.rotate_mb, keep=written.keep,
         bound={"mode": "real", "config": found.digest[:12]}, file="kalshi.jsonl",
-        redact=() if key is None else (key.key, key.pem),
+        redact=(*mind.values.values(), *(() if key is None else (key.key, key.pem))),
     )  # fmt: skip
-    asked = parts.Wanted(folder, names, key)
+    asked = parts.Wanted(folder, names, key, parts.critic_of(found.config, mind))
     with stopping(stop), parts.desk(found.config, made.home, found.digest, asked, out, stop) as desk:
         with _bell(made, found, key, span, out, stop) as bell:
             _turns(desk, found.config.kalshi.interval, span, stop, bell, quiet=as_json)

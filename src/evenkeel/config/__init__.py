@@ -7,7 +7,7 @@ The one law: a key that is not known, or a value out of its range, stops the pro
 from evenkeel.config.explain import Explained, digest, document, explain, schema, show
 from evenkeel.config.files import find, shipped
 from evenkeel.config.load import Loaded, load
-from evenkeel.config.secrets import KALSHI, Secrets, credential_names, desk_allowed, live_allowed, secrets
+from evenkeel.config.secrets import KALSHI, LLM, Secrets, credential_names, desk_allowed, live_allowed, secrets
 from evenkeel.config.sections import (
     Clock,
     Config,
@@ -22,6 +22,7 @@ from evenkeel.config.universe import load_universe
 
 __all__ = [
     "KALSHI",
+    "LLM",
     "Clock",
     "Config",
     "Explained",

@@ -6,11 +6,20 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Annotated, Literal
 
-from annotated_types import Ge, Gt, Le
+from annotated_types import Ge, Gt, Le, MinLen
 
 from evenkeel.desk.risk import RiskSettings
 from evenkeel.events.pipeline import ScreenSettings, StakeSettings
 from evenkeel.units import DAY_S, Key
+
+
+@dataclass(frozen=True, slots=True)
+class Llm:
+    """Which language model is asked where `kalshi.critic` is llm; it may only veto or shrink."""
+
+    model: Annotated[str, MinLen(1), Key("its name at the vendor")] = "claude-haiku-4-5"
+    url: Annotated[str, Key("address of its API; empty = the vendor's")] = ""
+    timeout_s: Annotated[float, Gt(0), Le(120), Key("longest wait; then the rules' verdict stands", "s")] = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +33,10 @@ class Kalshi:
     bankroll: Annotated[Decimal, Gt(0), Le(1_000_000_000), Key("cash that the desk starts with on paper", "USD")] = (
         Decimal(100)
     )
+    critic: Annotated[
+        Literal["rule", "llm"], Key("who judges a bet: the rules, or a language model after them (ANTHROPIC_API_KEY)")
+    ] = "rule"
+    llm: Llm = Llm()
     screen: ScreenSettings = ScreenSettings()
     stake: StakeSettings = StakeSettings()
     risk: RiskSettings = RiskSettings()

@@ -24,6 +24,7 @@ _CREDENTIALS = {
 }
 KALSHI = ("KALSHI_KEY_ID", "KALSHI_PRIVATE_KEY")
 """Secrets of an account at Kalshi: the key's id, and the private key as PEM, best by `KALSHI_PRIVATE_KEY_FILE`."""
+LLM = "ANTHROPIC_API_KEY"
 _LINE = re.compile(r"^(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)\s*=\s*(.*)$")
 
 

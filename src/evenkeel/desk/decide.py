@@ -14,7 +14,7 @@ from decimal import Decimal
 from evenkeel.desk import risk
 from evenkeel.desk.ledger import Ledger, Stake, exposure
 from evenkeel.desk.risk import RiskSettings
-from evenkeel.events.bets import YES, Bet, Proposal
+from evenkeel.events.bets import YES, Bet, Judgement, Proposal
 from evenkeel.events.board import ONE, Ladders, ladders, series_of
 from evenkeel.events.evidence import Voices
 from evenkeel.events.fair import Spot
@@ -33,8 +33,8 @@ from evenkeel.types import Board, Contract, Order, Slot, TradingState
 
 VETOED = "VETOED"
 _LOOKED_AT = frozenset({Why.UNPROVEN, Why.TOO_SMALL, Why.NOT_BEST})
-Critic = Callable[[Bet, Ladders], float]
-"""A second opinion on a bet: the part of it that may stay; above 1 changes nothing, NaN vetoes."""
+Critic = Callable[[Bet, Ladders], Judgement]
+"""A second opinion on a bet that the rules let pass."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +52,7 @@ class Decision:
 
     orders   quantity in YES contracts · limits  USD of YES, by order id · stakes  what is known of their markets
     refused  ticker -> code, of everything that had a fair value and was not bought · counts  code -> contracts
+    heard    event -> what the second critic said of its bet
     """
 
     orders: tuple[Order, ...] = ()
@@ -59,6 +60,7 @@ class Decision:
     stakes: Mapping[str, Stake] = field(default_factory=dict)
     refused: Mapping[str, str] = field(default_factory=dict)
     counts: Mapping[str, int] = field(default_factory=dict)
+    heard: Mapping[str, Judgement] = field(default_factory=dict)
 
 
 def decide(
@@ -78,18 +80,20 @@ def decide(
         return Decision(counts={code: len(board.contracts)})
     found = scan(rows, voices, spots, voices, exposure(ledger, equity), limits.screen, limits.stake)
     kept, refused = risk.room(found.bets, rows, ledger, float(equity), limits.risk)
+    heard: dict[str, Judgement] = {}
     if critic is not None:
-        kept, vetoed = _criticised(kept, rows, critic, limits.stake)
+        heard = {bet.legs[0].event: critic(bet, rows) for bet in kept}
+        kept, vetoed = _criticised(kept, rows, heard, limits.stake)
         refused = {**refused, **vetoed}
-    return _decided(slot, found, kept, refused)
+    return replace(_decided(slot, found, kept, refused), heard=heard)
 
 
 def _criticised(
-    kept: tuple[Bet, ...], rows: Ladders, critic: Critic, settings: StakeSettings
+    kept: tuple[Bet, ...], rows: Ladders, heard: Mapping[str, Judgement], settings: StakeSettings
 ) -> tuple[tuple[Bet, ...], Mapping[str, str]]:
     left, vetoed = [], dict[str, str]()
     for bet in kept:
-        smaller = judged(bet, critic(bet, rows), rows, settings)
+        smaller = judged(bet, heard[bet.legs[0].event].factor, rows, settings)
         stays = {leg.ticker for leg in smaller.legs} if smaller is not None else set()
         vetoed |= {leg.ticker: VETOED for leg in bet.legs if leg.ticker not in stays}
         left += [] if smaller is None else [smaller]

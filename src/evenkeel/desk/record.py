@@ -6,6 +6,7 @@ everything that was refused. It is never needed to recover.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -30,7 +31,12 @@ def plan_of(decision: Decision) -> Mapping[str, Any]:
         "stakes": {ticker: to_json(stake) for ticker, stake in decision.stakes.items()},
         "refused": dict(decision.refused),
         "counts": dict(decision.counts),
+        "critic": {event: [_known(said.factor), said.note] for event, said in decision.heard.items()},
     }
+
+
+def _known(factor: float) -> float | None:
+    return factor if math.isfinite(factor) else None
 
 
 def closed(now: Ledger, slot: Slot, folder: Path, time: int) -> Ledger:
@@ -72,7 +78,7 @@ def _tables(opened: OpenSlot, after: Ledger) -> dict[str, list[Row]]:
               "turnover": plain(after.turnover)}  # fmt: skip
     tables: dict[str, list[Row]] = {
         "plans": [{"slot": slot.id, "as_of": slot.time, "config_digest": after.config_digest,
-                   "plan": {"refused": plan["refused"], "counts": plan["counts"]}}],
+                   "plan": {name: plan[name] for name in ("refused", "counts", "critic")}}],
         "equity": [equity],
     }  # fmt: skip
     if opened.intents:

@@ -230,7 +230,7 @@ class Desk:
         self.log.info(
             "kalshi_decided", slot=slot.id, equity=None if gain is None else plain(gain), state=judged.trading_state,
             reason=judged.state_reason, orders=len(decision.orders), counts=dict(decision.counts),
-            refused=dict(decision.refused),
+            refused=dict(decision.refused), critic={e: [said.factor, said.note] for e, said in decision.heard.items()},
         )  # fmt: skip
 
     def _tell_order(self, slot: Slot, intent: Intent) -> None:

@@ -77,6 +77,14 @@ class Bet:
 
 
 @dataclass(frozen=True, slots=True)
+class Judgement:
+    """What another critic says of a bet: the part of it that may stay, and why. Above 1 is 1, NaN is a veto."""
+
+    factor: float
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Offers:
     """Both sides of every contract, YES in row 0 and NO in row 1 of each (2, M) array.
 

@@ -16,13 +16,13 @@ import numpy as np
 from structlog.stdlib import BoundLogger
 
 from evenkeel import artifacts
-from evenkeel.config import Config, Secrets, shipped
+from evenkeel.config import LLM, Config, Secrets, shipped
 from evenkeel.desk.decide import Critic, Limits
 from evenkeel.desk.ledger import Ledger
 from evenkeel.desk.loop import Bell
 from evenkeel.desk.sight import Boards, Spots
 from evenkeel.desk.turn import Desk, Exchange
-from evenkeel.errors import StateError, VenueError
+from evenkeel.errors import ConfigError, NotReadyError, StateError, VenueError, VenueUnknownError
 from evenkeel.events import fitted
 from evenkeel.events.evidence import Voices, voices
 from evenkeel.events.fair import Spot
@@ -64,6 +64,18 @@ class Wanted:
 def key_of(held: Secrets) -> Credentials | None:
     """The account's key; None for a desk on paper. Raises VenueError where it cannot be one."""
     return Credentials(held["KALSHI_KEY_ID"], held["KALSHI_PRIVATE_KEY"]) if held.values else None
+
+
+def critic_of(config: Config, held: Secrets) -> Critic | None:
+    """The second critic; None for the rules alone. Raises ConfigError without a key, NotReadyError without the SDK."""
+    kalshi = config.kalshi
+    if kalshi.critic == "rule":
+        return None
+    if LLM not in held:
+        raise ConfigError(f"kalshi.critic is llm, but {LLM} is not set: set it, or kalshi.critic to rule")
+    from evenkeel.venues.llm import Mind  # noqa: PLC0415 - an extra: only who wants it needs it
+
+    return Mind(held[LLM], kalshi.llm.model, url=kalshi.llm.url, timeout_s=kalshi.llm.timeout_s)
 
 
 def address(config: Config) -> str:
@@ -160,7 +172,7 @@ def desk(
 ) -> Iterator[Desk]:
     """A desk whose state is locked, loaded or begun, and whose files are as the state says.
 
-    Raises LockedError, StateError, ArtifactError, VenueError.
+    Raises LockedError, StateError, ArtifactError; NotReadyError where the venue does not let us in.
     """
     series, now = config.kalshi.screen.series, time.time
     with Lock(home, LOCK):
@@ -168,12 +180,12 @@ def desk(
         who = _identity(config, wanted.key)
         store = Store.open(home, who, now=lambda: int(now()), of=STATE, kind=Ledger)
         loaded = store.load()
+        venue = _exchange(config, home, wanted.key, stop)  # of a first start that is not let in nothing is remembered
         if loaded.memory is None:
             store.begin(Ledger(who, int(now()), config_digest=digest))
         if loaded.note:
             log.warning("state", note=loaded.note, quarantined=[str(path) for path in loaded.quarantined])
         journal = Journal.open(home / "state" / JOURNAL)
-        venue = _exchange(config, home, wanted.key, stop)
         try:
             made = Desk(
                 store=store, exchange=venue, sight=sight(config, stop, series, wanted.tickers), voices=voice,
@@ -198,7 +210,10 @@ def _exchange(config: Config, home: Path, key: Credentials | None, stop: threadi
     market = Kalshi(public(config, stop, key))
     if key is not None:
         account = KalshiAccount(public(config, stop, key))
-        account.balance()  # who has no access is told at the start
+        try:
+            account.balance()
+        except (VenueError, VenueUnknownError) as error:
+            raise NotReadyError(f"the account cannot be read: {error}") from None
         return KalshiBroker(account, market)
     path = home / "state" / PAPER
     try:
