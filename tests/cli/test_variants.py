@@ -55,6 +55,18 @@ def test_twice_the_cost_is_twice_every_cost_even_beyond_what_may_be_set(ask):
     assert variants.doubled(own).digest != own.digest
 
 
+def test_the_share_of_the_edge_is_labelled_as_the_embedded_markets(ask):
+    """Only a crowd that is part of the market can be back-tested; how much it was told stands beside it."""
+    own = ask.loaded("synthetic.boards=true", "synthetic.crowd_knows=0.3")
+    found = variants.without(ask, own, ("edge",), {})
+
+    assert "without edge" in found.runs
+    assert any(
+        "embedded market, whose crowd knows 0.3" in note and "nothing about Kalshi" in note for note in found.notes
+    )
+    assert not any("Kalshi" in note for note in variants.without(ask, own, ("alpha",), {}).notes)
+
+
 def test_without_alpha_its_stand_in_is_silent_too(ask):
     found = variants.without(ask, ask.loaded(), ("alpha", "edge"), {"policy": "no model"})
     alpha, edge = (found.runs[f"without {name}"].config.opinions for name in ("alpha", "edge"))

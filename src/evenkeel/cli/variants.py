@@ -33,7 +33,7 @@ NAMES: Mapping[str, str] = {
 }
 """Strategy -> its name on a page; what is best known first."""
 
-ALPHA, OVERLAY = "alpha", "overlay"
+ALPHA, EDGE, OVERLAY = "alpha", "edge", "overlay"
 OPINIONS = ("alpha", "policy", "edge", "rule")
 
 
@@ -61,6 +61,10 @@ def without(ask: Ask, own: Loaded, spoke: Iterable[str], silent: Mapping[str, st
     notes += [f"{name.capitalize()}: not computed, the run has none." for name in same]
     if alone in heard & {LEARNED}:
         notes.append(f"Without {alone}: not computed, nothing else decides.")
+    if EDGE in heard and own.config.feed.kind == "synthetic":
+        told = own.config.synthetic.crowd_knows
+        notes.append(f"The share of the edge is that of the embedded market, whose crowd knows {told:g} of the next hour: "
+                     "it says nothing about Kalshi.")  # fmt: skip
     if ALPHA in heard:
         notes.append("Without alpha the stand-in, rule, is silent too.")
     return Ablation({name: loaded for name, loaded in runs.items() if name not in same}, tuple(notes))
