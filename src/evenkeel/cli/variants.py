@@ -63,8 +63,8 @@ def without(ask: Ask, own: Loaded, spoke: Iterable[str], silent: Mapping[str, st
         notes.append(f"Without {alone}: not computed, nothing else decides.")
     if EDGE in heard and own.config.feed.kind == "synthetic":
         told = own.config.synthetic.crowd_knows
-        notes.append(f"The share of the edge is that of the embedded market, whose crowd knows {told:g} of the next hour: "
-                     "it says nothing about Kalshi.")  # fmt: skip
+        crowd = f"the embedded market, whose crowd knows {told:g} of the next hour"
+        notes.append(f"The share of the edge is that of {crowd}: it says nothing about Kalshi.")
     if ALPHA in heard:
         notes.append("Without alpha the stand-in, rule, is silent too.")
     return Ablation({name: loaded for name, loaded in runs.items() if name not in same}, tuple(notes))
