@@ -52,7 +52,7 @@ from evenkeel.types import (
     lean,
     places,
 )
-from evenkeel.units import DAY_S
+from evenkeel.units import DAY_S, HOUR_S
 
 NAN = float("nan")
 
@@ -296,7 +296,8 @@ def _facts(
         drawdown_applied=memory.drawdown_scale,
         daily_hit=marks.daily_hit,
         daily_new=marks.daily_new,
-        no_purchases=lost and slot.time - (memory.opinions_lost or slot.time) < DAY_S,
+        no_purchases=(lost and slot.time - (memory.opinions_lost or slot.time) < DAY_S)
+        or slot.time - memory.cold < rules.overlay.cold_start_h * HOUR_S,
         state=memory.trading_state,
         flatten=memory.flatten,
         touched=touched,
@@ -362,5 +363,5 @@ def _carry(
         opinions_lost=(memory.opinions_lost or slot.time) if lost else 0,
         highs=raised_highs(view, memory),
         cooldowns=dict(sorted(cooling.items())),
-        entry_atr=stop_distances(view, settings, answer.sent),
+        entry_atr=stop_distances(view, settings, {order.asset for order in answer.sent if order.quantity > 0}),
     )

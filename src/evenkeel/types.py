@@ -479,6 +479,7 @@ class Memory:
 
     trips       open circuit breakers of the account: code -> since, UTC s
     limit_only  asset -> until when (UTC s) its trades rest at a limit, as fills were far worse than modelled
+    cold        when (UTC s) coins were taken over of which nothing was remembered; 0 = never, or a person resumed since
     """
 
     identity: Identity
@@ -508,6 +509,7 @@ class Memory:
     quarantined: Mapping[str, str] = field(default_factory=dict)
     trips: Mapping[str, int] = field(default_factory=dict)
     limit_only: Mapping[str, int] = field(default_factory=dict)
+    cold: int = 0
     open_slots: tuple[OpenSlot, ...] = ()
     audit_hash: str = ""
     outbox: Mapping[str, Any] | None = None

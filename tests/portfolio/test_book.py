@@ -1,5 +1,6 @@
 """Accounting after fills and after what the venue says, by hand."""
 
+import math
 from dataclasses import replace
 from decimal import Decimal
 
@@ -58,13 +59,24 @@ def test_settling_without_cash_is_refused():
         settle(world.memory(), [fill("1", "1")], {})
 
 
-def test_the_first_look_adopts_the_account():
-    memory, differences = reconcile(world.memory(), Holdings(T, Decimal(500), {"ETH": Decimal(3)}), {"ETH": 50.0})
+def test_s3_the_first_look_adopts_the_account_with_stops_from_the_present_price():
+    """Basis unknown; each coin is told, and when it was: purchases wait for that."""
+    holdings = Holdings(T, Decimal(500), {"ETH": Decimal(3), "UNI": Decimal(7)})
+    memory, differences = reconcile(world.memory(), holdings, {"ETH": 50.0}, entry_atr={"ETH": 4.0})
 
-    assert differences == ()
-    assert memory.cash == Decimal(500)
-    assert memory.positions["ETH"].basis is None
-    assert memory.flows == 0
+    assert memory.positions["ETH"] == Position(Decimal(3), None, T, 50.0, 46.0)
+    assert math.isnan(memory.positions["UNI"].stop)
+    assert [(d.asset, d.code, d.remembered, d.venue) for d in differences] == [
+        ("ETH", "COLD_START", Decimal(0), Decimal(3)),
+        ("UNI", "COLD_START", Decimal(0), Decimal(7)),
+    ]
+    assert (memory.cash, memory.flows, memory.cold) == (Decimal(500), 0, T)
+
+
+def test_s3_an_account_in_cash_has_nothing_to_be_cold_about():
+    memory, differences = reconcile(world.memory(), Holdings(T, Decimal(500), {}), {})
+
+    assert (memory.cash, memory.cold, differences) == (Decimal(500), 0, ())
 
 
 def test_a_deposit_is_a_flow_and_moves_neither_drawdown_nor_the_days_loss():

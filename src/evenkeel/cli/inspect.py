@@ -84,6 +84,7 @@ def status_of(home: Path, now: float) -> dict[str, Any]:
         "trading_state": memory.trading_state.value,
         "reason": memory.state_reason,
         "flatten": memory.flatten,
+        "cold_until": view.get("cold_until") if memory.cold else None,
         "halt": marker,
         **_money(memory, view),
         "opinions": opinions_of(view),
@@ -203,6 +204,8 @@ def _problems(home: Path, found: Loaded, document: Mapping[str, Any], now: float
         problems.append(f"trading is HALTED ({document['reason'] or 'no reason given'})")
     if document["unresolved"]:
         problems.append(f"{len(document['unresolved'])} orders are unresolved: the venue has not answered for them")
+    if document["cold_until"]:
+        problems.append(f"a cold start: nothing is bought before {document['cold_until']}, or `evenkeel resume`")
     problems += executed.breaker_lines(document["breakers"])
     problems += _without_opinion(document["opinions"]) if found.view.get("opinions") else []
     if found.fell_back:

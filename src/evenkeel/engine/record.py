@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from evenkeel.engine.slots import TRADING
-from evenkeel.portfolio.book import Difference
+from evenkeel.portfolio.book import COLD_START, Difference
+from evenkeel.portfolio.redenomination import REDENOMINATED
 from evenkeel.signals.policy import KIND
 from evenkeel.types import (
     Book,
@@ -33,6 +34,9 @@ from evenkeel.types import (
 from evenkeel.units import plain
 
 Row = dict[str, Any]
+
+PAGED = frozenset({COLD_START, REDENOMINATED})
+"""Disagreements of memory and venue that a person has to look at."""
 
 
 def draft(plan: Plan, view: View, book: Book, differences: Sequence[Difference]) -> dict[str, Any]:
@@ -203,7 +207,7 @@ def _difference_row(plan: Plan, difference: Difference) -> Row:
     text = f"{difference.asset}: remembered {plain(difference.remembered)}, venue says {plain(difference.venue)}"
     return {
         "time": plan.slot.time,
-        "level": "warning",
+        "level": "page" if difference.code in PAGED else "warning",
         "code": difference.code,
         "slot": plan.slot.id,
         "asset": difference.asset,

@@ -15,7 +15,9 @@ from evenkeel.decide import Rules, decide, unavailable
 from evenkeel.engine import record as rows
 from evenkeel.engine.slots import TRADING, begun, ended, spent
 from evenkeel.portfolio import book as accounts
+from evenkeel.portfolio import redenomination
 from evenkeel.portfolio.book import Difference
+from evenkeel.portfolio.marks import stop_distances
 from evenkeel.types import (
     Book,
     Brain,
@@ -78,7 +80,7 @@ def prepare(
     scheduler  which orders become intents only as their time comes; None = all are intents now
     """
     marks = spent(memory, slot)
-    memory, differences = _reconciled(memory, view, holdings)
+    memory, holdings, differences = _reconciled(memory, view, holdings, rules)
     plan = decider(view, Book(holdings, memory), brain, rules, slot)
     intents = tuple([Intent(order) for order in plan.orders])
     draft: Mapping[str, Any] = {"entry_atr": plan.carry.entry_atr, "tables": {}}
@@ -94,13 +96,19 @@ def prepare(
     return Prepared(memory, step, plan, differences)
 
 
-def _reconciled(memory: Memory, view: View, holdings: Holdings) -> tuple[Memory, tuple[Difference, ...]]:
-    """Memory that agrees with the venue on every asset that no open slot is trading."""
+def _reconciled(
+    memory: Memory, view: View, holdings: Holdings, rules: Rules
+) -> tuple[Memory, Holdings, tuple[Difference, ...]]:
+    """Memory that agrees with the venue on every asset that no open slot is trading, and what is believed of it."""
     if not memory.open_slots and accounts.agree(memory, holdings):
-        return memory, ()
-    busy = frozenset(memory.busy())
+        return memory, holdings, ()
+    busy, spike = frozenset(memory.busy()), rules.quality.spike
+    holdings, doubted = redenomination.held_back(memory, holdings, view, spike, busy)
+    memory, renamed = redenomination.rescaled(memory, holdings, view, spike, busy)
     price = dict(zip(view.assets, view.price.tolist(), strict=True))
-    return accounts.reconcile(memory, holdings, price, busy)
+    entry_atr = stop_distances(view, rules.overlay, holdings.units)
+    memory, adopted = accounts.reconcile(memory, holdings, price, busy, entry_atr)
+    return memory, holdings, (*doubted, *renamed, *adopted)
 
 
 def _trace(asset: str, holdings: Holdings) -> Trace:

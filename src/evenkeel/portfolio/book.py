@@ -19,6 +19,8 @@ from evenkeel.units import DAY_S
 NAN = float("nan")
 ZERO = Decimal(0)
 PEAK_DAYS = 90
+NO_STOPS: Mapping[str, float] = {}
+COLD_START = "COLD_START"
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,18 +117,22 @@ def agree(memory: Memory, holdings: Holdings) -> bool:
 
 
 def reconcile(
-    memory: Memory, holdings: Holdings, price: Mapping[str, float], busy: frozenset[str] = frozenset()
+    memory: Memory,
+    holdings: Holdings,
+    price: Mapping[str, float],
+    busy: frozenset[str] = frozenset(),
+    entry_atr: Mapping[str, float] = NO_STOPS,
 ) -> tuple[Memory, tuple[Difference, ...]]:
     """Memory that agrees with the venue, and what had to be changed for it.
 
-    Venue quantities are the truth. The first look adopts everything; later, units that moved without our fills are
-    adopted with an unknown basis, and cash that moved without our fills is an external flow, which shifts the equity
-    marks so that it moves no drawdown. Assets in `busy` (unresolved intents) are left alone, and cash with them.
-    Where cash is shown cut, what is remembered stays while it may be true; less than the cut is no flow (ADR 0017).
+    Venue quantities are the truth. The first look adopts everything; coins make it a cold start (ADR 0019). Later,
+    units that moved without our fills are adopted with an unknown basis, new ones with an entry stop `entry_atr` USD
+    below the price; cash that moved without our fills is an external flow, which shifts the equity marks so that it
+    moves no drawdown. Assets in `busy` (unresolved intents) are left alone, and cash with them. Where cash is shown
+    cut, what is remembered stays while it may be true; less than the cut is no flow (ADR 0017).
     """
     if memory.cash is None:
-        adopted = {a: Position(u, None, holdings.time, price.get(a, NAN)) for a, u in sorted(holdings.units.items())}
-        return replace(memory, cash=holdings.cash, positions=adopted), ()
+        return _taken_over(memory, holdings, price, entry_atr)
     differences: list[Difference] = []
     positions, cash = dict(memory.positions), memory.cash
     moved = 0.0
@@ -139,7 +145,7 @@ def reconcile(
             differences.append(Difference(asset, "RECON_ADOPTED", was, now))
             worth = price.get(asset, NAN)
             moved += float(now - was) * worth if isfinite(worth) else 0.0
-            _adopt(positions, asset, now, holdings.time, price.get(asset, NAN))
+            _adopt(positions, asset, now, holdings.time, price.get(asset, NAN), entry_atr.get(asset, NAN))
     memory = replace(memory, positions=positions)
     seen = _seen(cash, holdings)
     if not busy and cash != seen:
@@ -156,13 +162,24 @@ def _seen(remembered: Decimal, holdings: Holdings) -> Decimal:
     return remembered if holdings.cash < remembered < holdings.cash + holdings.cut else holdings.cash
 
 
-def _adopt(positions: dict[str, Position], asset: str, units: Decimal, time: int, price: float) -> None:
+def _taken_over(
+    memory: Memory, holdings: Holdings, price: Mapping[str, float], entry_atr: Mapping[str, float]
+) -> tuple[Memory, tuple[Difference, ...]]:
+    """Memory of an account that is seen for the first time."""
+    positions: dict[str, Position] = {}
+    for asset, units in sorted(holdings.units.items()):
+        _adopt(positions, asset, units, holdings.time, price.get(asset, NAN), entry_atr.get(asset, NAN))
+    memory = replace(memory, cash=holdings.cash, positions=positions, cold=holdings.time if positions else 0)
+    return memory, tuple(Difference(asset, COLD_START, ZERO, held.units) for asset, held in positions.items())
+
+
+def _adopt(positions: dict[str, Position], asset: str, units: Decimal, time: int, price: float, atr: float) -> None:
     if units == 0:
         positions.pop(asset, None)
     elif asset in positions:
         positions[asset] = replace(positions[asset], units=units, basis=None)
     else:
-        positions[asset] = Position(units, None, time, price)
+        positions[asset] = Position(units, None, time, price, price - atr)
 
 
 def _shifted(day: DayMark, by: float) -> DayMark:

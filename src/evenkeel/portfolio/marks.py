@@ -7,7 +7,7 @@ that no slot has used yet.
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -21,7 +21,6 @@ from evenkeel.types import (
     DayMark,
     IntArray,
     Memory,
-    Order,
     Position,
     Slot,
     SlotKind,
@@ -152,11 +151,11 @@ def raised_highs(view: View, memory: Memory) -> dict[str, float]:
     return {asset: high[i] for i, asset in sorted(raised)}
 
 
-def stop_distances(view: View, settings: OverlaySettings, sent: Sequence[Order]) -> dict[str, float]:
-    """Distance of the entry stop in USD for every asset that is bought; an unknown ATR sets none, nor do exits off."""
-    if not (sent and settings.exits):
+def stop_distances(view: View, settings: OverlaySettings, entered: Collection[str]) -> dict[str, float]:
+    """Distance of the entry stop in USD for every asset that is entered; an unknown ATR sets none, nor do exits off."""
+    if not (entered and settings.exits):
         return {}
     distance = settings.atr_multiple * view.atr * view.price
-    place, bought = places(view.assets), {order.asset for order in sent if order.quantity > 0}
-    ordered = sorted((place[asset], asset) for asset in bought)
+    place = places(view.assets)
+    ordered = sorted((place[asset], asset) for asset in entered if asset in place)
     return {asset: float(distance[i]) for i, asset in ordered if math.isfinite(distance[i])}

@@ -47,6 +47,9 @@ class OverlaySettings:
     max_loss: Annotated[float, Gt(0), Le(1), Key("loss on a position's basis that exits", "share")] = 0.25
     max_hold_days: Annotated[float, Gt(0), Le(3650), Key("age at which a losing position is closed", "days")] = 45.0
     cooldown_h: Annotated[float, Ge(0), Le(8760), Key("no new entry after a stop", "hours")] = 24.0
+    cold_start_h: Annotated[
+        float, Ge(0), Le(8760), Key("no purchases after coins were taken over of which nothing was remembered", "hours")
+    ] = 24.0
     caps: TierCaps = TierCaps()
     cluster_cap: Annotated[Fraction, Key("largest share of one cluster of like assets", "share of equity")] = 0.25
     clusters: Annotated[Mapping[str, tuple[str, ...]], Key("assets that move together, by name of the cluster")] = (

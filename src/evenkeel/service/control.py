@@ -30,7 +30,7 @@ def told(memory: Memory, word: str, reason: str) -> Memory:
     """Memory in the trading state that a command asks for.
 
     flatten keeps REDUCING until nothing is left that can be sold, then the last slot sets HALTED. resume says that a
-    person has looked: quarantined pairs trade again.
+    person has looked: quarantined pairs trade again, and what a cold start held back is bought.
     """
     return replace(
         memory,
@@ -38,4 +38,5 @@ def told(memory: Memory, word: str, reason: str) -> Memory:
         trading_state=_STATE[word],
         state_reason=f"{word}: {reason}" if reason else word,
         flatten=word == "flatten",
+        cold=0 if word == "resume" else memory.cold,
     )

@@ -11,7 +11,7 @@ from evenkeel.engine import step
 from evenkeel.portfolio.book import Difference
 from evenkeel.portfolio.overlay import OverlaySettings
 from evenkeel.types import Memory, Plan
-from evenkeel.units import iso, plain
+from evenkeel.units import HOUR_S, iso, plain
 
 
 def portfolio(plan: Plan, memory: Memory, settings: OverlaySettings, scored: Mapping[str, Any]) -> dict[str, Any]:
@@ -24,11 +24,18 @@ def portfolio(plan: Plan, memory: Memory, settings: OverlaySettings, scored: Map
         "drawdown": round(plan.drawdown, 6),
         "drawdown_scale": memory.drawdown_scale,
         "trading_state": memory.trading_state.value,
+        "cold_until": _cold_until(plan, memory, settings),
         "regime": memory.regime.label,
         "opinions": opinions(plan),
         "positions": {a: _position(a, plan, memory, settings) for a in memory.positions if a in plan.assets},
         **scored,
     }
+
+
+def _cold_until(plan: Plan, memory: Memory, settings: OverlaySettings) -> str | None:
+    """Until when a cold start holds purchases back; None = it does not, or no more."""
+    until = memory.cold + round(settings.cold_start_h * HOUR_S)
+    return iso(until) if plan.slot.time < until else None
 
 
 def opinions(plan: Plan) -> dict[str, dict[str, str]]:
