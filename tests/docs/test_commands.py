@@ -117,6 +117,7 @@ def live(world):
             EVENKEEL__FEED__HOSTS=f"['http://127.0.0.1:{port}/api/v3']",
             EVENKEEL__UNIVERSE__ONLY=f"[{', '.join(coins)}]",
             EVENKEEL__HISTORY__DAYS="20",
+            EVENKEEL__KALSHI__URL="http://127.0.0.1:9",
         )
         stored = world.root / "live" / "data" / "candles" / "binance" / "30m" / "SOLUSDT.parquet"
         process = subprocess.Popen(
