@@ -141,3 +141,11 @@ def test_live_needs_all_three_locks_and_then_trades_at_the_account(desk, tmp_pat
     written = (tmp_path / "logs" / "kalshi.jsonl").read_text() + (tmp_path / "state" / "kalshi.json").read_text()
     assert kalshi_keys.key_id(7) not in written
     assert "PRIVATE KEY" not in written
+
+
+def test_collect_keeps_a_look_and_says_where(desk, tmp_path):
+    told = desk("collect", "--series", "KXBTC", "--once", "--json").json
+
+    assert told["quotes"] > 5
+    assert (tmp_path / "data" / "kalshi" / "KXBTC.parquet").exists()
+    assert [row["rows"] for row in told["files"]] == [told["quotes"]]

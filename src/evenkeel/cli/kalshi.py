@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from evenkeel.cli import kalshi_backtest, kalshi_scan
+from evenkeel.cli import kalshi_backtest, kalshi_collect, kalshi_scan
 from evenkeel.cli.kalshi_options import (
     Bankroll,
     MaxContracts,
@@ -24,12 +24,13 @@ from evenkeel.cli.kalshi_options import (
     Tickers,
     admitted,
     loaded,
+    period,
     standing,
 )
 from evenkeel.cli.opening import stopping
 from evenkeel.cli.output import AsJson, ConfigFile, Context, Overrides, emit, errors, say
 from evenkeel.errors import NotReadyError, StoppedError, UsageError
-from evenkeel.units import iso, plain, seconds
+from evenkeel.units import iso, plain
 
 if TYPE_CHECKING:
     from structlog.stdlib import BoundLogger
@@ -44,6 +45,7 @@ app = typer.Typer(
     no_args_is_help=True, help="Event contracts at Kalshi: scan, trade on paper or for real, settle.",
 )  # fmt: skip
 kalshi_scan.register(app)
+kalshi_collect.register(app)
 app.command()(kalshi_backtest.backtest)
 
 Interval = Annotated[str | None, typer.Option("--interval", help="Period of its turns, such as 300 or 5m.")]
@@ -84,12 +86,12 @@ def paper(
     """Trade on paper: real quotes, fees and results; no order leaves. After ctrl-c the same command goes on."""
     made: Context = context.obj
     found, names = loaded(
-        made, config, overrides, series=series, tickers=tickers, interval=_seconds("--interval", interval),
+        made, config, overrides, series=series, tickers=tickers, interval=period("--interval", interval),
         bankroll=bankroll, stake__min_edge=min_edge, stake__max_edge=max_edge, stake__side=side,
         stake__max_contracts=max_contracts,
     )  # fmt: skip
     folder = made.home / "data" / "paper" if data_dir is None else data_dir
-    _serve(made, found, names, folder, None, _Span(once, _seconds("--for", last), resume, stream), as_json=as_json)
+    _serve(made, found, names, folder, None, _Span(once, period("--for", last), resume, stream), as_json=as_json)
 
 
 @app.command()
@@ -114,11 +116,11 @@ def run(
     """Trade for real: signed orders to the account, behind the same three locks as the rebalancer's."""
     made: Context = context.obj
     found, names = loaded(
-        made, config, overrides, series=series, tickers=tickers, interval=_seconds("--interval", interval),
+        made, config, overrides, series=series, tickers=tickers, interval=period("--interval", interval),
         stake__min_edge=min_edge, stake__max_edge=max_edge, stake__side=side, stake__max_contracts=max_contracts,
     )  # fmt: skip
     folder = made.home / "data" / "kalshi" if data_dir is None else data_dir
-    span = _Span(once, _seconds("--for", last), resume, stream)
+    span = _Span(once, period("--for", last), resume, stream)
     _serve(made, found, names, folder, _key(made, found), span, as_json=as_json)
 
 
@@ -302,15 +304,3 @@ def _show(document: dict[str, Any]) -> None:
             f"closes {row['closes']}")  # fmt: skip
     for ticker, why in document["quarantined"].items():
         say(f"  {ticker} is quarantined: {why}; look at the account, then --resume")
-
-
-def _seconds(option: str, text: str | None) -> int | None:
-    if text is None:
-        return None
-    try:
-        value = int(text) if text.isdecimal() else seconds(text)
-    except ValueError as error:
-        raise UsageError(f"{option} {error}") from None
-    if value < 1:
-        raise UsageError(f"{option} {text}: give at least a second")
-    return value

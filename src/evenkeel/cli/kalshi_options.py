@@ -10,6 +10,7 @@ import typer
 
 from evenkeel.cli.output import Context
 from evenkeel.errors import NotReadyError, UsageError
+from evenkeel.units import seconds
 
 if TYPE_CHECKING:
     from evenkeel.config import Loaded
@@ -102,3 +103,16 @@ def standing(voices: Voices, series: Sequence[str]) -> list[dict[str, Any]]:
             "said": said, "words": part.words.get(name, "") if part else "",
         })  # fmt: skip
     return rows
+
+
+def period(option: str, text: str | None) -> int | None:
+    """Seconds of an option such as 300 or 5m; None where it was not given. Raises UsageError."""
+    if text is None:
+        return None
+    try:
+        value = int(text) if text.isdecimal() else seconds(text)
+    except ValueError as error:
+        raise UsageError(f"{option} {error}") from None
+    if value < 1:
+        raise UsageError(f"{option} {text}: give at least a second")
+    return value
