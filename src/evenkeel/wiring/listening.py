@@ -27,10 +27,8 @@ from evenkeel.wiring.waiting import wait
 if TYPE_CHECKING:
     from evenkeel.venues.kalshi import Kalshi
 
-PATIENCE_S: Final = 5.0
-"""Longest that a pass waits for Kalshi, counted from when it was asked; a place that was late is not waited for again
-before it has answered once.
-"""
+PATIENCE_S: Final = 10.0
+"""Longest that a pass waits for Kalshi, counted from when it was asked; while an answer is still owed, nobody waits."""
 
 
 def past_crowd(config: Config, panel: Panel, first: int) -> Crowd:
@@ -94,7 +92,8 @@ class Ear:
 
     def begin(self) -> None:
         """Ask now, unless an earlier question still waits for its answer."""
-        if self._asking.over.is_set():
+        self._patient = self._asking.over.is_set()
+        if self._patient:
             self._asking = _Question()
             threading.Thread(target=self._asking.put, args=[self._ask, self._poll], name="kalshi", daemon=True).start()
 
@@ -102,9 +101,9 @@ class Ear:
         """What Kalshi said, read at the newest bar; where it said nothing, why."""
         asked = self._asking
         left = asked.began + self._patience_s - time.monotonic() if self._patient else 0.0
-        self._patient = asked.over.wait(max(0.0, left))
+        answered = asked.over.wait(max(0.0, left))
         self._learn()
-        if not self._patient:
+        if not answered:
             self._crowd = Crowd(self._crowd.source, silent=f"Kalshi did not answer within {self._patience_s:g} s")
         elif asked.board is None:
             self._crowd = Crowd(self._crowd.source, silent=asked.problem)
