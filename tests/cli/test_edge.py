@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from cli.conftest import Run
+from evenkeel import artifacts
 from evenkeel.signals.crowd import COINS
 
 MARKET = (
@@ -98,3 +99,17 @@ def test_measuring_nothing_is_one_sentence(run: Run, tmp_path: Path) -> None:
     assert "cannot be read as Parquet" in none.err
     assert "30 are needed" in short.err
     assert all(one.err.count("\n") == 1 for one in (other, none, short))
+
+
+def test_the_shipped_bundle_is_listed_with_what_it_weighs_and_verified(run: Run, tmp_path: Path) -> None:
+    """Nothing: and a bundle whose skill cannot be read is said to be bad."""
+    listed = run(tmp_path, "models", "ls", "--json").json["models"]
+    sound = run(tmp_path, "models", "verify", "edge")
+    artifacts.write(
+        tmp_path / "models", "edge", "v9", {"expires": 1, "skill": {"ic": 0.1, "ic_t": 3}}, {"CARD.md": b"x"}
+    )
+    wrong = run(tmp_path, "models", "verify", "edge", "v9")
+
+    assert next(one["strength"] for one in listed if one["kind"] == "edge") == {"its ladders": 0.0}
+    assert (sound.code, wrong.code) == (0, 1)
+    assert "is no edge bundle" in wrong.err

@@ -19,6 +19,7 @@ from evenkeel.errors import ArtifactError, EvidenceError, NotReadyError, UsageEr
 from evenkeel.units import DAY_S, duration, iso
 
 FAILED = 1
+EDGE = "edge"
 
 app = typer.Typer(no_args_is_help=True, help="Fitted models: list, verify, promote.")
 
@@ -171,15 +172,16 @@ def _said(bundle: Bundle, now: int) -> dict[str, Any]:
             duration(int(bar)): _strength(one)
             for bar, one in manifest.get("evidence", {}).items()
             if int(bar) in manifest.get("bars", ())
-        },
+        }
+        | ({"its ladders": _strength(manifest["skill"], prior=0.0)} if bundle.kind == EDGE else {}),
     }
 
 
-def _strength(evidence: Mapping[str, Any]) -> float:
+def _strength(evidence: Mapping[str, Any], **prior: float) -> float:
     from evenkeel.signals.blend import strength
 
     ic, t = (float("nan") if evidence[name] is None else float(evidence[name]) for name in ("ic", "ic_t"))
-    return round(strength(ic, t), 6)
+    return round(strength(ic, t, **prior), 6)
 
 
 def _cells(row: Mapping[str, Any]) -> Sequence[str]:
@@ -202,6 +204,7 @@ def _verified(place: Place) -> dict[str, Any]:
     from evenkeel.cli.duels import believed
     from evenkeel.events import fitted
     from evenkeel.research.contest import KINDS
+    from evenkeel.signals import edge
 
     row: dict[str, Any] = {
         "kind": place.kind, "version": place.path.name, "path": place.path, "in_use": place.in_use, "digest": None,
@@ -213,6 +216,9 @@ def _verified(place: Place) -> dict[str, Any]:
         if place.kind in KINDS:
             believed(place.kind, bundle.path)
             row["checked"] = ["digests", *KINDS[place.kind].checked]
+        if place.kind == EDGE:
+            edge.load(bundle.path)
+            row["checked"] = ["digests", "skill"]
         elif place.kind == kalshi_training.KIND:
             fitted.load(bundle.path)
             row["checked"] = ["digests", "golden output"]
