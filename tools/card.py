@@ -2,9 +2,10 @@
 
 python tools/card.py train.json walk.json evaluate.json [evaluate.json ...] > models/alpha/v1/CARD.md
 python tools/card.py train.json evaluate.json [evaluate.json ...] > models/policy/v1/CARD.md
+python tools/card.py train.json [train.json ...] > models/kalshi/v1/CARD.md
 
 They are the `--json` documents of `train alpha`, `walkforward` and `evaluate alpha --holdout`, in this order; or
-those of `train policy` and `evaluate policy`.
+those of `train policy` and `evaluate policy`; or those of `train kalshi`, one for each part.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import kalshi_card
 import policy_card
 from card_text import figure, table
 
@@ -29,6 +31,9 @@ def main(words: list[str]) -> int:
     said = [json.loads(Path(word).read_text()) for word in words]
     if len(said) > 1 and said[0]["command"] == "train policy":
         print(policy_card.card(said[0], said[1:], LOG.read_text().splitlines()))
+        return 0
+    if said and said[0]["command"] == "train kalshi":
+        print(kalshi_card.card(said))
         return 0
     if len(said) < 3:
         print("usage: python tools/card.py train.json [walk.json] evaluate.json [...]", file=sys.stderr)

@@ -45,16 +45,14 @@ def test_a_bundle_grows_part_by_part_and_is_promoted_with_its_verdicts(run, tmp_
     assert [one["checked"] for one in verified.json["models"]] == [["digests", "golden output"]] * 2
 
 
-def test_the_same_words_make_the_same_files(run, tmp_path, data):
+def test_an_ensemble_is_trained_and_says_what_it_read(run, tmp_path, data):
     pytest.importorskip("sklearn", reason="training needs the [train] extra")
-    words = ("train", "kalshi", "--model", "ensemble", *data["quarters"], "--json")
+    made = run(tmp_path, "train", "kalshi", "--model", "ensemble", *data["quarters"], "--json")
 
-    one, two = run(tmp_path / "a", *words), run(tmp_path / "b", *words)
-
-    assert one.code == 0, one.err
-    assert one.json["reliability"] == two.json["reliability"]
-    assert one.json["worth"] == two.json["worth"]
-    assert one.json["trained_until"] == two.json["trained_until"]
+    assert made.code == 0, made.err
+    assert made.json["dropped"] == ["f_spot_ratio", "f_spot_edge", "f_tape"]
+    assert [one["name"] for one in made.json["members"]] == ["logistic", "forest", "boosting", "mean", "as served"]
+    assert (tmp_path / "models" / "kalshi" / "v1" / "ensemble.json").is_file()
 
 
 def test_evaluation_says_it_in_words(run, tmp_path, data):

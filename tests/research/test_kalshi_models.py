@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from dataclasses import replace
 
 import numpy as np
 import orjson
@@ -57,7 +58,7 @@ def quarter_study(quarter_source):
 
 
 def test_what_is_served_is_what_scikit_learn_fitted():
-    """Logistic regression, forest and boosting walked in numpy, against predict_proba, also far outside of training."""
+    """Members walked in numpy against predict_proba: near, far outside of training, and beside every threshold."""
     pytest.importorskip("sklearn", reason="training needs the [train] extra")
     from evenkeel.research.kalshi import fit_ensemble
     from evenkeel.research.kalshi.settled import Settled
@@ -69,7 +70,9 @@ def test_what_is_served_is_what_scikit_learn_fitted():
     x = rng.standard_normal((300, 4))
 
     made = fit_ensemble.fit(x, rows, 3, QUICK)
-    asked = np.concatenate([x, 10 * rng.standard_normal((200, 4))])
+    edges = [t for one in fit_ensemble.exported(made.members[1])["trees"] for t in one["threshold"]]
+    beside = np.outer(np.array(edges), 1 + np.array([-1e-9, 0.0, 1e-9])).ravel()
+    asked = np.concatenate([x, 10 * rng.standard_normal((200, 4)), np.tile(beside[:, None], 4)])
 
     for member in made.members:
         served = ensemble.member(orjson.loads(orjson.dumps(fit_ensemble.exported(member))))
@@ -171,6 +174,9 @@ def test_the_dearest_bets_that_all_won_are_told_with_their_luck(game_source):
     assert study_games.explained(won)[1].endswith(f"with probability {luck:.2f}")
     assert study_games.explained([one for one in trades if not one.won])[1:] == []
 
+    lost = replace(won[0], outcome=1 - won[0].outcome)
+    assert study_games.explained([won[0], won[0], lost])[1:] == [], "wins at the price of a loss are not picked out"
+
 
 # ---------------------------------------------------------------- bundles
 
@@ -236,6 +242,7 @@ def changed(bundle_, name, change):
         (lambda said: said.pop("evidence"), "is no calibration"),
         (lambda said: said["evidence"]["KXNBAGAME"].pop("k"), "is no calibration"),
         (lambda said: said["golden"]["output"].clear(), "golden output"),
+        (lambda said: said["golden"].update(input=[], output=[]), "is no calibration"),
     ],
 )  # fmt: skip
 def test_a_part_whose_numbers_do_not_belong_together_is_refused(tmp_path, game_source, game_study, change, words):

@@ -120,7 +120,7 @@ def test_few_games_have_no_slope():
 
 
 @settings(deadline=None, max_examples=40)
-@given(st.lists(st.integers(0, 60), min_size=26, max_size=60, unique=True), st.integers(1, 4), st.floats(0.4, 0.7))
+@given(st.lists(st.integers(0, 60), min_size=26, max_size=60, unique=True), st.integers(1, 4), st.floats(0.4, 0.6))
 def test_a_split_by_close_shares_nothing(closes, rows, part):
     """Events that close together are on one side; what was learned had settled before the first judged quote."""
     close = 1_000_000 + 900 * np.sort(np.array(closes))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -218,9 +218,10 @@ def _show(document: Mapping[str, Any]) -> None:
     say(f"{', '.join(data['files'])}: {data['quotes']} quotes, {data['judged']} of them judged, "
         f"{data['from']} .. {data['to']}")  # fmt: skip
     say(f"{document['model']}{said}")
-    say()
-    for line in _curves(document["reliability"]):
-        say(line)
+    for table in _tables(document):
+        say()
+        for line in table:
+            say(line)
     say()
     for words in document["words"]:
         if words.startswith("WARNING"):
@@ -229,16 +230,57 @@ def _show(document: Mapping[str, Any]) -> None:
             say(f"- {words}")
 
 
+def _tables(document: Mapping[str, Any]) -> Iterator[list[str]]:
+    """Tables of a study: reliability, and what else it has."""
+    yield _curves(document["reliability"])
+    if document.get("curves"):
+        yield _steps(document["curves"])
+    if document.get("payoffs"):
+        yield _payoffs(document["payoffs"])
+    if document.get("members"):
+        heads = ("member", "chosen", "Brier", "log loss")
+        yield aligned(heads, [_member(one) for one in document["members"]], right=(1, 2, 3))
+
+
 def _curves(reliability: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[str]:
-    """The reliability curves of model and market as a table."""
+    """How often came what model and market said."""
     rows = [
-        (name, f"{one['from']:.2f} .. {one['to']:.2f}", one["rows"], one["came"]["clusters"], f"{one['said']:.3f}",
+        (name, _span(one), one["rows"], one["came"]["clusters"], f"{one['said']:.3f}",
          f"{one['came']['value']:.3f}", _ends(one["came"]))
         for name, curve in reliability.items()
         for one in curve
     ]  # fmt: skip
-    heads = ("said by", "between", "quotes", "events", "said", "came", "90 % interval")
-    return aligned(heads, rows, right=range(2, 6))
+    return aligned(("said by", "between", "quotes", "events", "said", "came", "90 % interval"), rows, right=range(2, 6))
+
+
+def _steps(curves: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The steps of the calibration with their samples."""
+    rows = [
+        (when, f"{price:.3f}", f"{p:.3f}", f"{count:.0f}", f"[{low:.3f}, {high:.3f}]")
+        for when, one in zip(("noon", "noon, a day before"), curves, strict=True)
+        for price, p, count, (low, high) in zip(one["price"], one["p"], one["count"], one["interval"], strict=True)
+    ]
+    return aligned(("learned at", "mean price", "came", "games", "80 % interval"), rows, right=(1, 2, 3))
+
+
+def _payoffs(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Win rate against what was paid."""
+    cells = [
+        (_span(one), one["bets"], f"{one['win_rate']['value']:.3f}", _ends(one["win_rate"]), f"{one['break_even']:.3f}",
+         f"{one['roi']['value']:+.3f}", _ends(one["roi"]))
+        for one in rows
+    ]  # fmt: skip
+    heads = ("paid between", "bets", "win rate", "90 % interval", "break-even", "return", "90 % interval")
+    return aligned(heads, cells, right=(1, 2, 4, 5))
+
+
+def _member(one: Mapping[str, Any]) -> tuple[str, str, str, str]:
+    chosen = "-" if one["parameter"] is None else f"{one['parameter']:g}"
+    return one["name"], chosen, f"{one['brier']['value']:.4f}", f"{one['log_loss']['value']:.4f}"
+
+
+def _span(one: Mapping[str, Any]) -> str:
+    return f"{one['from']:.2f} .. {one['to']:.2f}"
 
 
 def _ends(came: Mapping[str, Any]) -> str:

@@ -106,7 +106,7 @@ def _part(bundle: Bundle, name: str) -> Part:
         raise ArtifactError(
             f"{bundle.path / file_of(name)} is no {name} ({type(error).__name__} {error}): train a new version"
         ) from error
-    if not wanted or not same(given, wanted):
+    if not same(given, wanted):
         raise ArtifactError(
             f"{bundle.path / file_of(name)} does not give its golden output: its numbers do not belong together, or "
             "this machine computes otherwise; train a new version here"

@@ -117,12 +117,12 @@ def read(path: Path) -> Captures:
 
 
 def _volatility(quotes: Settled, spot: Array, starts: IntArray) -> tuple[Volatility, ...]:
-    """Of each capture's series, from the spots of its captures so far."""
+    """Of each capture's series, from the spots of its captures until then: `realised` reads none that is later."""
     first = starts[:-1]
     series, time, price = quotes.series[first], quotes.time[first], spot[first]
     made = []
     for c in range(len(first)):
-        own: BoolArray = (series == series[c]) & (np.arange(len(first)) <= c)
+        own: BoolArray = series == series[c]
         made.append(realised(time[own], price[own], int(time[c])))
     return tuple(made)
 
