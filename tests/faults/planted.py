@@ -135,6 +135,8 @@ BUGS = (
         LIVES),
     bug("what is in the books already is booked at the end again", "O8; ADR 16", "engine/step.py",
         "if not known or intent.order.id not in known]", "]", LIVES),
+    bug("cash that a person's order holds back is spent", "O22", "engine/step.py",
+        "plain(holdings.cash - holdings.locked)", "plain(holdings.cash)", LIVES),
     bug("an open breaker is ignored", "B5; issue 5", "service/watch.py",
         "breakers.trading_state(memory.trading_state, memory.state_reason, codes)",
         "memory.trading_state, memory.state_reason", LIVES, WEATHER),
