@@ -349,6 +349,23 @@ def test_a_stop_has_its_pair_freed_from_what_rests():
     assert [name[-3:] for name, _, _ in venue.sent] == ["0.0", "1.0", "1.1"]
 
 
+@pytest.mark.parametrize("status", [IntentStatus.PREPARED, IntentStatus.SENT, IntentStatus.UNKNOWN, IntentStatus.ACKED])
+def test_a_child_waits_while_a_stop_of_its_pair_is_under_way(status):
+    """Between two children the risk lane sends its own order: one unresolved leg a pair; the others go on."""
+    desk = Desked(Exchange(A="60", B="60"), TWAP, ("A", "-12"), ("B", "-12")).at(0)
+    risk = Slot(SlotKind.RISK, START + 60)
+    exit_ = Intent(Order(f"ris{START + 60:x}-A-0", risk.id, 0, "A", Decimal(-58), "STOP"), status)
+    desk.memory = replace(desk.memory, open_slots=(*desk.memory.open_slots, OpenSlot(risk, START, {}, (exit_,))))
+    desk.through(250)
+    busy = Counter(id_.split("-")[1] for id_, *_ in desk.venue.sent)
+    gone = OpenSlot(risk, START, {}, (replace(exit_, status=IntentStatus.REJECTED),))
+    desk.memory = replace(desk.memory, open_slots=(desk.memory.open_slots[0], gone))
+    desk.at(310)
+
+    assert busy == {"A": 1, "B": 3}
+    assert Counter(id_.split("-")[1] for id_, *_ in desk.venue.sent) == {"A": 2, "B": 4}
+
+
 def test_children_that_are_over_are_in_the_books_before_the_slot_is():
     """Between two slices the pair is free and a position known: its stops are watched."""
     run = Desked(Exchange(), TWAP, ("A", "6")).at(0).at(100)

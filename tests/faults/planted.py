@@ -137,6 +137,8 @@ BUGS = (
         "if not known or intent.order.id not in known]", "]", LIVES),
     bug("cash that a person's order holds back is spent", "O22", "engine/step.py",
         "plain(holdings.cash - holdings.locked)", "plain(holdings.cash)", LIVES),
+    bug("a slice is sold beside the stop of its pair", "found by the simulation", "engine/parents.py",
+        "isinstance(said, Child) and _elsewhere(parent, step, memory)", "False", "tests/engine/test_execution.py"),
     bug("an open breaker is ignored", "B5; issue 5", "service/watch.py",
         "breakers.trading_state(memory.trading_state, memory.state_reason, codes)",
         "memory.trading_state, memory.state_reason", LIVES, WEATHER),

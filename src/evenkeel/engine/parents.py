@@ -115,7 +115,17 @@ def next_step(
         if out[0].status is IntentStatus.ACKED and out[0].trace is not None:
             return Cancel(out[0].order.id)
         return Wait(now + 1, "PAIR_BUSY")
-    return schedule.next_child(parent, mine, now, price or parent.arrival)
+    said = schedule.next_child(parent, mine, now, price or parent.arrival)
+    return Wait(now + 1, "PAIR_BUSY") if isinstance(said, Child) and _elsewhere(parent, step, memory) else said
+
+
+def _elsewhere(parent: Schedule, step: OpenSlot, memory: Memory) -> bool:
+    """Whether another slot has an order of this pair under way: a stop may have come between two children."""
+    others = (other for other in memory.open_slots if other.slot != step.slot)
+    asset = parent.parent.asset
+    return any(
+        intent.order.asset == asset and not intent.status.resolved for other in others for intent in other.intents
+    )
 
 
 def steps(step: OpenSlot, memory: Memory, now: int, *, halted: bool) -> Iterator[tuple[Schedule, Step]]:
