@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 from annotated_types import Ge, Gt, Le, MinLen
 
+from evenkeel.desk.maker import MakerSettings
 from evenkeel.desk.risk import RiskSettings
 from evenkeel.events.pipeline import ScreenSettings, StakeSettings
 from evenkeel.units import DAY_S, Key
@@ -33,6 +34,10 @@ class Kalshi:
     bankroll: Annotated[Decimal, Gt(0), Le(1_000_000_000), Key("cash that the desk starts with on paper", "USD")] = (
         Decimal(100)
     )
+    style: Annotated[Literal["taker", "maker-inside"], Key("orders take what is quoted, or rest inside the spread")] = (
+        "taker"
+    )
+    maker: MakerSettings = MakerSettings()
     critic: Annotated[
         Literal["rule", "llm"], Key("who judges a bet: the rules, or a language model after them (ANTHROPIC_API_KEY)")
     ] = "rule"

@@ -10,9 +10,11 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
+from typing import Any
 
-from evenkeel.desk import risk
+from evenkeel.desk import maker, risk
 from evenkeel.desk.ledger import Ledger, Stake, exposure
+from evenkeel.desk.maker import MakerSettings
 from evenkeel.desk.risk import RiskSettings
 from evenkeel.events.bets import YES, Bet, Judgement, Proposal
 from evenkeel.events.board import ONE, Ladders, ladders, series_of
@@ -39,11 +41,15 @@ Critic = Callable[[Bet, Ladders], Judgement]
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What the desk may do: which contracts, how much of each, and when it stops."""
+    """What the desk may do: which contracts, how much of each, and when it stops.
+
+    maker  orders rest inside the spread; None = they take what is quoted
+    """
 
     screen: ScreenSettings
     stake: StakeSettings
     risk: RiskSettings
+    maker: MakerSettings | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +59,7 @@ class Decision:
     orders   quantity in YES contracts · limits  USD of YES, by order id · stakes  what is known of their markets
     refused  ticker -> code, of everything that had a fair value and was not bought · counts  code -> contracts
     heard    event -> what the second critic said of its bet
+    makers   order id -> what is needed to put a resting order anew
     """
 
     orders: tuple[Order, ...] = ()
@@ -61,6 +68,7 @@ class Decision:
     refused: Mapping[str, str] = field(default_factory=dict)
     counts: Mapping[str, int] = field(default_factory=dict)
     heard: Mapping[str, Judgement] = field(default_factory=dict)
+    makers: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
 def decide(
@@ -85,7 +93,7 @@ def decide(
         heard = {bet.legs[0].event: critic(bet, rows) for bet in kept}
         kept, vetoed = _criticised(kept, rows, heard, limits.stake)
         refused = {**refused, **vetoed}
-    return replace(_decided(slot, found, kept, refused), heard=heard)
+    return replace(_decided(slot, found, kept, refused, limits), heard=heard)
 
 
 def _criticised(
@@ -100,10 +108,11 @@ def _criticised(
     return tuple(left), vetoed
 
 
-def _decided(slot: Slot, found: Scan, kept: tuple[Bet, ...], refused: Mapping[str, str]) -> Decision:
-    legs = trade(kept)
-    orders = tuple(_order(slot, number, leg) for number, leg in enumerate(legs))
+def _decided(slot: Slot, found: Scan, kept: tuple[Bet, ...], refused: Mapping[str, str], limits: Limits) -> Decision:
     contracts = {c.ticker: c for c in found.board.contracts}
+    legs, prices, refused = _priced(trade(kept), contracts, refused, limits.maker)
+    orders = tuple(_order(slot, number, leg) for number, leg in enumerate(legs))
+    resting = limits.maker is not None
     codes = [Why(code) for code in found.why.tolist()]
     told = {
         c.ticker: code.name
@@ -112,12 +121,35 @@ def _decided(slot: Slot, found: Scan, kept: tuple[Bet, ...], refused: Mapping[st
     }
     stopped = Counter(code.name for code in codes if code is not Why.GOOD)
     return Decision(
-        orders=orders,
-        limits={order.id: leg.yes_price for order, leg in zip(orders, legs, strict=True)},
+        orders=tuple(maker.styled(order) for order in orders) if resting else orders,
+        limits=dict(zip((order.id for order in orders), prices, strict=True)),
         stakes={order.asset: _entered(contracts[order.asset], order, slot.time) for order in orders},
         refused={**told, **refused},
         counts={**stopped, **Counter(refused.values())},
+        makers={
+            order.id: maker.kept(leg, limits.stake.min_edge) for order, leg in zip(orders, legs, strict=True) if resting
+        },
     )
+
+
+def _priced(
+    legs: tuple[Proposal, ...],
+    contracts: Mapping[str, Contract],
+    refused: Mapping[str, str],
+    settings: MakerSettings | None,
+) -> tuple[list[Proposal], list[Decimal], Mapping[str, str]]:
+    """The legs with their prices, USD of YES; those that find no place to rest are refused."""
+    if settings is None:
+        return list(legs), [leg.yes_price for leg in legs], refused
+    kept, prices, left = [], [], dict(refused)
+    for leg in legs:
+        price, code = maker.placed(leg, contracts[leg.ticker], settings)
+        if price is None:
+            left[leg.ticker] = code
+        else:
+            kept.append(leg)
+            prices.append(price)
+    return kept, prices, left
 
 
 def _order(slot: Slot, number: int, leg: Proposal) -> Order:

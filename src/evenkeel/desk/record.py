@@ -31,6 +31,7 @@ def plan_of(decision: Decision) -> Mapping[str, Any]:
         "stakes": {ticker: to_json(stake) for ticker, stake in decision.stakes.items()},
         "refused": dict(decision.refused),
         "counts": dict(decision.counts),
+        "makers": {name: dict(kept) for name, kept in decision.makers.items()},
         "critic": {event: [_known(said.factor), said.note] for event, said in decision.heard.items()},
     }
 

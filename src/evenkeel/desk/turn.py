@@ -15,12 +15,12 @@ from typing import Any, Final, Protocol, cast
 
 from structlog.stdlib import BoundLogger
 
-from evenkeel.desk import files, risk
+from evenkeel.desk import files, maker, risk
 from evenkeel.desk import ledger as books
 from evenkeel.desk.decide import Critic, Decision, Limits, decide, known, mark_of
 from evenkeel.desk.ledger import Ledger, Stake, Tail, Trade
 from evenkeel.desk.record import closed, plan_of, skipped
-from evenkeel.engine import protocol, step
+from evenkeel.engine import execution, protocol, step
 from evenkeel.engine.ports import Broker
 from evenkeel.engine.slots import spent
 from evenkeel.errors import FeedError, VenueError, VenueUnknownError
@@ -31,6 +31,7 @@ from evenkeel.store import Store
 from evenkeel.types import Board, Contract, Holdings, Intent, Memory, OpenSlot, Slot, SlotKind, Trace
 from evenkeel.units import DAY_S, plain
 from evenkeel.venues.kalshi_account_rows import Settlement
+from evenkeel.venues.kalshi_broker import MAKER
 
 AGAIN_S: Final = 2 * DAY_S
 """So far back ends are asked for again: what the venue changed is seen."""
@@ -134,7 +135,30 @@ class Desk:
         for opened in self.ledger.open_slots:
             old = self.now() - opened.slot.time > STALE_S
             self._sent(opened.slot, resumed=True, expired=old)
+            self._reworked(opened.slot)
         return not self.ledger.open_slots
+
+    def _reworked(self, slot: Slot) -> None:
+        """Take back what has rested long enough; put it anew where that still pays, and book the slot where not."""
+        settings, opened = self.limits.maker, step.open_slot(self.ledger, slot)
+        found = opened.intents if opened is not None else ()
+        resting = [intent for intent in found if protocol.resting(intent) and intent.order.style == MAKER]
+        rested = settings.rest_s if settings is not None else 0
+        over = [i for i in resting if self.halted() or self.now() - (i.trace.at if i.trace else 0) / 1e3 >= rested]
+        if opened is None or not over:
+            return
+        answers = [execution.cancelled(intent, self.exchange, int(self.now())) for intent in over]
+        children = [child for answer in answers if (child := self._again(answer, opened)) is not None]
+        self.store.commit(lambda memory: _with_children(protocol.noted(memory, slot, answers), slot, children))
+        self._sent(slot)
+
+    def _again(self, answer: Intent, opened: OpenSlot) -> Intent | None:
+        root = answer.order.id.partition("~")[0]
+        kept, settings = opened.plan["makers"].get(root), self.limits.maker
+        seen = self.sight.contracts([answer.order.asset], int(self.now())) if kept and settings else ()
+        if settings is None or kept is None or not seen:
+            return None
+        return maker.again(answer, seen[0], float(kept["most"]), settings, self.halted())
 
     def _sent(self, slot: Slot, *, resumed: bool = False, expired: bool = False) -> None:
         """Send what is still to be sent of an open slot, and book it if all of it is over."""
@@ -259,6 +283,14 @@ def _judged(now: Ledger, limits: Limits, time: int) -> Ledger:
     if whole is None:
         return now
     return risk.judged(risk.marked(now, float(whole), time), float(whole), limits.risk)
+
+
+def _with_children(memory: Memory, slot: Slot, children: list[Intent]) -> Memory:
+    """Memory with orders that are put anew, as intents that are durable before they leave."""
+    opened = step.open_slot(memory, slot)
+    if opened is None or not children:
+        return memory
+    return step.replaced(memory, replace(opened, intents=(*opened.intents, *children)))
 
 
 def _begun(now: Ledger, slot: Slot, decision: Decision) -> Ledger:

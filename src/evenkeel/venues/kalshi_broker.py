@@ -19,7 +19,8 @@ from evenkeel.venues.kalshi_account import IMMEDIATE, KalshiAccount, Terms
 from evenkeel.venues.kalshi_account_rows import Settlement
 from evenkeel.venues.kalshi_wire import always
 
-RESTING: Final = Terms("good_till_canceled", post_only=True)
+LONGEST_S: Final = 600
+"""An order of ours that rests ends by itself after so long: nobody may be there to take it back."""
 MAKER: Final = "maker"
 """Style of an order that rests inside the spread; any other takes what is there and is over."""
 
@@ -39,7 +40,7 @@ class KalshiBroker:
     def send(
         self,
         order: Order,
-        time: int,  # noqa: ARG002 - a port's
+        time: int,
         may: Callable[[], bool] = always,
         *,
         limit: Decimal | None = None,
@@ -47,7 +48,8 @@ class KalshiBroker:
         """Place one order, once; -> what became of it as far as the venue shows it."""
         if limit is None:
             raise VenueError(f"{order.asset}: Kalshi takes no order without a limit")
-        terms = RESTING if order.style == MAKER else IMMEDIATE
+        resting = Terms("good_till_canceled", post_only=True, expires=time + LONGEST_S)
+        terms = resting if order.style == MAKER else IMMEDIATE
         placed = self._account.send(order, self._market.market(order.asset), limit, terms, may)
         with suppress(VenueError, VenueUnknownError):  # it was taken: what became of it is asked for again
             return self._account.order(placed.id) or placed

@@ -2,8 +2,8 @@
 
 A venue like any other: durable, one transaction for an order or a settlement, idempotent by our order id. An order
 takes what the public book shows at its limit or better, level by level, each a fill with its own fee; what is not there
-is not filled. A market pays what the venue's own record says once it is final; where that record changes later, the
-difference is booked as a row of its own.
+is not filled. One that rests is filled only by public trades beyond its limit, at its limit. A market pays what the
+venue's own record says once it is final; where that record changes later, the difference is booked as a row of its own.
 """
 
 from __future__ import annotations
@@ -21,15 +21,16 @@ from evenkeel.events.board import ONE, series_of
 from evenkeel.events.fees import fee, rate
 from evenkeel.types import Fill, Holdings, IntentStatus, Order
 from evenkeel.units import DAY_S, HOUR_S, decimal_sum, plain
+from evenkeel.venues import kalshi_paper_rows as paper
 from evenkeel.venues.kalshi import Kalshi
 from evenkeel.venues.kalshi_account import IMMEDIATE, check
 from evenkeel.venues.kalshi_account_rows import Settlement
 from evenkeel.venues.kalshi_board import contract_of, ends_of
-from evenkeel.venues.kalshi_book import Book
+from evenkeel.venues.kalshi_broker import MAKER
+from evenkeel.venues.kalshi_paper_rows import ZERO
 from evenkeel.venues.kalshi_rows import Market, Series
 from evenkeel.venues.kalshi_wire import AbsentError, always
 
-ZERO: Final = Decimal(0)
 WATCHED_S: Final = DAY_S
 """So long a record that was paid is compared with the venue's again."""
 _AT_ONCE: Final = 40
@@ -37,7 +38,7 @@ _SCHEMA: Final = """
 create table if not exists account (name text primary key, usd text not null);
 create table if not exists orders (
   number integer primary key, id text unique not null, ticker text not null, quantity text not null,
-  price text not null, time integer not null
+  price text not null, time integer not null, rests integer not null
 );
 create table if not exists fills (
   id text primary key, order_id text not null, ticker text not null, quantity text not null, price text not null,
@@ -83,6 +84,8 @@ class PaperKalshi:
 
     def orders(self, assets: frozenset[str], since: int, time: int) -> tuple[VenueOrder, ...]:  # noqa: ARG002 - a port's
         """Every order of these markets from `since` (UTC s) on."""
+        for (name,) in self._rows("select id from orders where rests = 1 order by number"):
+            self._advance(name)
         rows = self._rows("select id, ticker from orders where time >= ? order by number", since)
         found = [self._order(name) for name, ticker in rows if ticker in assets]
         return tuple(order for order in found if order is not None)
@@ -90,24 +93,24 @@ class PaperKalshi:
     def fills(self, since: int) -> tuple[Fill, ...]:
         """Everything filled after `since`, UTC s, in its order."""
         query = "select id, order_id, ticker, quantity, price, fee, time from fills where time > ? order by rowid"
-        return tuple(_fill(*row) for row in self._rows(query, since))
+        return tuple(paper.fill_of(*row) for row in self._rows(query, since))
 
     def settlements(self, since: int) -> tuple[Settlement, ...]:
         """How markets that were held ended, from `since` (UTC s) on, by the venue's newest record of each."""
         self._settle()
         query = "select ticker, event, result, quantity, revenue, time from settlements where time >= ? order by number"
-        newest = {row[0]: _settlement(*row) for row in self._rows(query, since)}
+        newest = {row[0]: paper.settlement_of(*row) for row in self._rows(query, since)}
         return tuple(newest.values())
 
     def _order(self, name: str) -> VenueOrder | None:
-        rows = self._rows("select ticker, quantity, price, time from orders where id = ?", name)
+        rows = self._rows("select ticker, quantity, price, time, rests from orders where id = ?", name)
         if not rows:
             return None
-        ticker, asked, limit, time = rows[0]
+        ticker, asked, limit, time, rests = rows[0]
         query = "select id, order_id, ticker, quantity, price, fee, time from fills where order_id = ? order by rowid"
-        fills = tuple(_fill(*row) for row in self._rows(query, name))
+        fills = tuple(paper.fill_of(*row) for row in self._rows(query, name))
         whole = decimal_sum(one.quantity for one in fills) == Decimal(asked)
-        status = IntentStatus.FILLED if whole else IntentStatus.CANCELED
+        status = IntentStatus.FILLED if whole else IntentStatus.ACKED if rests else IntentStatus.CANCELED
         return VenueOrder(name, name, ticker, Decimal(asked), Decimal(limit), status, int(time) * 1000, fills)
 
     # ---------------------------------------------------------------- orders
@@ -129,42 +132,100 @@ class PaperKalshi:
         if self._now() * 1000 >= market.closes:
             raise VenueError(f"{market.ticker}: the market has closed")
         terms = self._rate(market)
-        fills = _taken(order, self._market.book(order.asset), limit, terms, time)
+        fills = paper.taken(order, self._market.book(order.asset), limit, terms, time)
         if not may():
             raise VenueError("not sent, no longer allowed when its turn came")
-        self._book(order, limit, fills, ends_of(market) // 1000, time)
+        if order.style == MAKER:
+            self._rest(order, limit, rests=not fills, time=time)  # what would take is canceled by the venue
+        else:
+            self._book(order, limit, fills, ends_of(market) // 1000, time)
         done = self._order(order.id)
         assert done is not None
         return done
 
     def cancel(self, asset: str, venue_id: str, time: int, /) -> VenueOrder | None:  # noqa: ARG002 - a port's
-        """Nothing rests here: what became of the order."""
+        """Take back what rests; -> what became of the order."""
+        if self._rows("select id from orders where id = ? and rests = 1", venue_id):
+            self._advance(venue_id)
+            self._over(venue_id)
         return self._order(venue_id)
 
-    def _rate(self, market: Market) -> Decimal:
+    def _rest(self, order: Order, limit: Decimal, *, rests: bool, time: int) -> None:
+        """Note an order that waits, if all that wait could be paid."""
+        if rests and self._reserved() + paper.worst(order.quantity, limit) > self.cash():
+            raise VenueError(f"{order.asset}: insufficient balance for {plain(order.quantity)}")
+        row = (order.id, order.asset, plain(order.quantity), plain(limit), time, int(rests))
+        with self._transaction() as db:
+            db.execute("insert into orders (id, ticker, quantity, price, time, rests) values (?, ?, ?, ?, ?, ?)", row)
+
+    def _reserved(self) -> Decimal:
+        rows = self._rows("select quantity, price from orders where rests = 1")
+        return decimal_sum(paper.worst(Decimal(quantity), Decimal(limit)) for quantity, limit in rows)
+
+    def _advance(self, name: str) -> None:
+        """Fill a resting order by the trades that went beyond its limit since it was placed; each once."""
+        order = self._order(name)
+        if order is None or order.limit is None:
+            return
+        market = self._market.market(order.asset)
+        known, rows = {fill.id for fill in order.fills}, []
+        left = abs(order.quantity) - abs(decimal_sum(fill.quantity for fill in order.fills))
+        for trade in self._market.trades(order.asset, since=order.placed // 1000):
+            beyond = trade.price < order.limit if order.quantity > 0 else trade.price > order.limit
+            if beyond and left > 0 and trade.time > order.placed and f"{name}.{trade.id}" not in known:
+                count = min(left, trade.count)
+                left -= count
+                rows.append((f"{name}.{trade.id}", count, trade.time // 1000))
+        if rows:
+            self._filled(order, market, rows)
+        if not left or self._now() * 1000 >= market.closes:
+            self._over(name)
+
+    def _filled(self, order: VenueOrder, market: Market, rows: Sequence[tuple[str, Decimal, int]]) -> None:
+        assert order.limit is not None
+        yes, terms = order.quantity > 0, self._rate(market, maker=True)
+        price = order.limit if yes else ONE - order.limit
+        fills = [
+            Fill(name, order.id, order.asset, count if yes else -count, order.limit, fee(count, price, terms), at)
+            for name, count, at in rows
+        ]
+        cash, after = self._after(order.asset, fills)
+        with self._transaction() as db:
+            db.executemany("insert into fills values (?, ?, ?, ?, ?, ?, ?)", [paper.columns(fill) for fill in fills])
+            _put(db, cash, order.asset, after, ends_of(market) // 1000)
+
+    def _over(self, name: str) -> None:
+        with self._transaction() as db:
+            db.execute("update orders set rests = 0 where id = ?", (name,))
+
+    def _rate(self, market: Market, *, maker: bool = False) -> Decimal:
         name, now = series_of(market.ticker), self._now()
         known = self._terms.get(name)
         if known is None or not 0 <= now - known[0] < HOUR_S:
             known = self._terms[name] = now, self._market.series(name)
-        found = rate(contract_of(market, known[1], exclusive=False))
+        found = rate(contract_of(market, known[1], exclusive=False), maker=maker)
         if found is None:
             raise VenueError(f"{market.ticker}: the fee of {name} is not known")
         return found
 
     def _book(self, order: Order, limit: Decimal, fills: Sequence[Fill], ends: int, time: int) -> None:
-        held = self.holdings(time)
-        before = held.units.get(order.asset, ZERO)
-        cash, after = held.cash, before
-        for fill in fills:
-            cash += _paid(after, fill.quantity, fill.price) - fill.fee
-            after += fill.quantity
+        cash, after = self._after(order.asset, fills)
         if cash < 0:
             raise VenueError(f"{order.asset}: insufficient balance for {plain(order.quantity)}")
+        row = (order.id, order.asset, plain(order.quantity), plain(limit), time)
         with self._transaction() as db:
-            row = (order.id, order.asset, plain(order.quantity), plain(limit), time)
-            db.execute("insert into orders (id, ticker, quantity, price, time) values (?, ?, ?, ?, ?)", row)
-            db.executemany("insert into fills values (?, ?, ?, ?, ?, ?, ?)", [_columns(fill) for fill in fills])
+            db.execute("insert into orders (id, ticker, quantity, price, time, rests) values (?, ?, ?, ?, ?, 0)", row)
+            db.executemany("insert into fills values (?, ?, ?, ?, ?, ?, ?)", [paper.columns(fill) for fill in fills])
             _put(db, cash, order.asset, after, ends)
+
+    def _after(self, ticker: str, fills: Sequence[Fill]) -> tuple[Decimal, Decimal]:
+        """Cash and contracts of a market after fills."""
+        held = self.holdings(0)
+        cash, after = held.cash, held.units.get(ticker, ZERO)
+        for fill in fills:
+            cash += paper.paid(after, fill.quantity, fill.price) - fill.fee
+            after += fill.quantity
+        return cash, after
 
     # ---------------------------------------------------------------- ends
 
@@ -178,19 +239,20 @@ class PaperKalshi:
         paid = {row.ticker: row for row in self._paid_since(now - WATCHED_S)}
         for market in self._asked([*due, *(ticker for ticker in paid if ticker not in due)]):
             count = due.get(market.ticker)
-            value = _value(market)
+            value = paper.value_of(market)
             if value is None:
                 continue
             if count is not None:
-                self._pay(market, count, _revenue(count, value), now)
-            elif (before := paid[market.ticker]).result != market.result or _revenue(_held(before), value) != (
-                before.revenue
-            ):
-                self._pay(market, _held(before), _revenue(_held(before), value), now, before.revenue)
+                self._pay(market, count, paper.revenue(count, value), now)
+                continue
+            before = paid[market.ticker]
+            owed = paper.revenue(paper.held(before), value)
+            if (before.result, before.revenue) != (market.result, owed):
+                self._pay(market, paper.held(before), owed, now, before.revenue)
 
     def _paid_since(self, since: int) -> tuple[Settlement, ...]:
         query = "select ticker, event, result, quantity, revenue, time from settlements where time >= ? order by number"
-        return tuple(_settlement(*row) for row in self._rows(query, since))
+        return tuple(paper.settlement_of(*row) for row in self._rows(query, since))
 
     def _asked(self, tickers: Sequence[str]) -> Iterator[Market]:
         """The venue's records of these markets now; one that is only in its history is asked for alone."""
@@ -232,39 +294,6 @@ class PaperKalshi:
                 raise
 
 
-def _taken(order: Order, book: Book, limit: Decimal, terms: Decimal, time: int) -> list[Fill]:
-    """Fills of an order against a book, best level first; price USD of YES, the fee of each its own."""
-    yes = order.quantity > 0
-    levels = book.fill("yes" if yes else "no", abs(order.quantity), limit if yes else ONE - limit)
-    sign, name = (1 if yes else -1), order.id
-    return [
-        Fill(f"{name}.{n}", name, order.asset, sign * size, at if yes else ONE - at, fee(size, at, terms), time)
-        for n, (at, size) in enumerate(levels)
-    ]
-
-
-def _paid(held: Decimal, quantity: Decimal, price: Decimal) -> Decimal:
-    """Change of cash, USD, without fees: NO is YES sold against one USD a contract that is kept back."""
-    return -quantity * price - (max(-held - quantity, ZERO) - max(-held, ZERO))
-
-
-def _value(market: Market) -> Decimal | None:
-    """What a YES is worth by a record that is final; None before, and where the record does not say."""
-    if market.status != "finalized":
-        return None
-    if market.value is not None and ZERO <= market.value <= ONE:
-        return market.value
-    return {"yes": ONE, "no": ZERO}.get(market.result)
-
-
-def _revenue(count: Decimal, value: Decimal) -> Decimal:
-    return count * value if count > 0 else -count * (ONE - value)
-
-
-def _held(row: Settlement) -> Decimal:
-    return row.yes - row.no
-
-
 def _put(db: sqlite3.Connection, cash: Decimal, ticker: str, count: Decimal, ends: int) -> None:
     db.execute("insert or replace into account values ('cash', ?)", (plain(cash),))
     if count:
@@ -279,20 +308,3 @@ def _answering() -> Iterator[None]:
         yield
     except sqlite3.Error as error:
         raise VenueUnknownError(f"paper account: {error}") from error
-
-
-def _columns(fill: Fill) -> tuple[str | int, ...]:
-    numbers = plain(fill.quantity), plain(fill.price), plain(fill.fee)
-    return (fill.id, fill.order_id, fill.asset, *numbers, fill.time)
-
-
-def _fill(*row: str) -> Fill:
-    name, order_id, ticker, quantity, price, paid, time = row
-    return Fill(name, order_id, ticker, Decimal(quantity), Decimal(price), Decimal(paid), int(time))
-
-
-def _settlement(*row: str) -> Settlement:
-    ticker, event, result, quantity, revenue, time = row
-    count = Decimal(quantity)
-    yes, no = max(count, ZERO), max(-count, ZERO)
-    return Settlement(ticker, event, result, yes, no, Decimal(revenue), ZERO, int(time) * 1000)

@@ -90,7 +90,9 @@ def public(config: Config, stop: threading.Event, key: Credentials | None = None
 
 def limits(config: Config) -> Limits:
     """What the configured desk may do."""
-    return Limits(config.kalshi.screen, config.kalshi.stake, config.kalshi.risk)
+    kalshi = config.kalshi
+    maker = kalshi.maker if kalshi.style == "maker-inside" else None
+    return Limits(kalshi.screen, kalshi.stake, kalshi.risk, maker)
 
 
 def known(home: Path) -> Known | None:
