@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from evenkeel.errors import DataError, EvenkeelError
-from evenkeel.units import iso
+from evenkeel.units import DAY_S, iso
 
 Row = Mapping[str, Any]
 
@@ -61,6 +61,14 @@ def ended(home: Path, series: str) -> frozenset[str]:
     """Markets of a series whose end is known here."""
     table = _read(_folder(home, "results") / f"{_plain(series)}.parquet", RESULTS)
     return frozenset(table["ticker"].to_pylist())
+
+
+def boards(home: Path, series: str, since: int, until: int) -> Iterator[Row]:
+    """Rows of every look at a series in [since, until] (UTC s), by day; none where nothing was kept."""
+    for day in range(since - since % DAY_S, until + 1, DAY_S):
+        for row in _read(_place(home, "boards", series, day), BOARDS).to_pylist():
+            if since <= row["captured_at"].timestamp() <= until:
+                yield row
 
 
 def joined(home: Path, series: str) -> tuple[Path, int, int]:

@@ -91,7 +91,7 @@ def build(
         panel, missing = market(config, home, origin, end)
     pairs = _of(universe(config, home), panel.assets)
     brain = brain or brain_of(config, home)
-    feed = Replay(_signals(panel, brain, config, start))
+    feed = Replay(_signals(panel, brain, config, home, start))
     vault = home / "state" / "paper.db" if durable else None
     identity = Identity("paper", "paper", "virtual", f"{iso(start)}..{iso(end)} {digest[:12]}")
     return Engine(
@@ -186,7 +186,7 @@ def market(config: Config, home: Path, origin: int, end: int) -> tuple[Panel, tu
     raise ConfigError(f"feed.kind is {config.feed.kind}: past bars come from synthetic or archive")
 
 
-def _signals(panel: Panel, brain: Brain, config: Config, start: int) -> Signals:
+def _signals(panel: Panel, brain: Brain, config: Config, home: Path, start: int) -> Signals:
     """Signals kept from the bar that the first slot sees. Raises NotReadyError when the panel begins too late."""
     first = int(np.searchsorted(panel.time, start, side="right")) - 1
     if first < 0:
@@ -194,7 +194,7 @@ def _signals(panel: Panel, brain: Brain, config: Config, start: int) -> Signals:
             f"the first bar closes at {iso(int(panel.time[0]))}, after the run begins at {iso(start)}: "
             "import or download earlier candles, or move clock.from"
         )
-    return compute(panel, brain, signal_settings(config), first, past_crowd(config, panel, first))
+    return compute(panel, brain, signal_settings(config), first, past_crowd(config, home, panel, first))
 
 
 def _of(pairs: Sequence[Pair], assets: Sequence[str]) -> tuple[Pair, ...]:

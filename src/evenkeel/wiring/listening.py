@@ -22,6 +22,7 @@ from evenkeel.signals import crowd as crowds
 from evenkeel.signals.crowd import Crowd, Past
 from evenkeel.signals.view import NOBODY
 from evenkeel.types import Board, Panel, Reading
+from evenkeel.wiring.kept import recorded
 from evenkeel.wiring.waiting import wait
 
 if TYPE_CHECKING:
@@ -31,12 +32,12 @@ PATIENCE_S: Final = 10.0
 """Longest that a pass waits for Kalshi, counted from when it was asked; while an answer is still owed, nobody waits."""
 
 
-def past_crowd(config: Config, panel: Panel, first: int) -> Crowd:
+def past_crowd(config: Config, home: Path, panel: Panel, first: int) -> Crowd:
     """What a replay hears from row `first` on."""
     if not config.opinions.edge:
         return NOBODY
     if config.feed.kind != "synthetic":
-        return Crowd(silent="no boards of Kalshi were kept for these days")
+        return recorded(home, panel, first)
     if not config.synthetic.boards:
         return Crowd(silent="the embedded market quotes no event contracts (synthetic.boards is false)")
     return crowds.embedded(panel, config.synthetic, first)
