@@ -6,8 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from evenkeel.archive import contracts
 from evenkeel.errors import DataError, UsageError
 from evenkeel.research.kalshi import games, ladders, quarters, settled, source
+from evenkeel.research.kalshi.fit_ensemble import Settings
 from research import kalshi_files as files
 
 
@@ -119,6 +121,34 @@ def test_a_result_that_its_strikes_deny_is_refused(tmp_path):
 
     with pytest.raises(DataError, match="strikes say otherwise"):
         ladders.read(path)
+
+
+def test_what_was_collected_is_read_as_it_was_seen(tmp_path):
+    """Boards and ends of the archive, joined: the same quotes, sizes and outcomes; without an end, none."""
+    frame = pd.read_parquet(files.ladders(tmp_path, hours=30))
+    frame = frame[frame["strike_type"] == "greater"].assign(series="KXBTCD", bid_size=3.0, ask_size=None, no_bid=None)
+    frame["event_ticker"] = frame["event_ticker"].str.replace("KXBTC", "KXBTCD")
+    frame = frame.assign(no_ask=None, open_time=frame["captured_at"]).astype(object).where(frame.notna(), None)
+    for time, rows in frame.groupby("captured_at"):
+        contracts.keep_board(tmp_path, "KXBTCD", int(time.timestamp()), rows.to_dict("records"))
+    ends = frame.assign(settled_at=frame["close_time"]).iloc[:-1]
+    contracts.keep_results(tmp_path, "KXBTCD", ends.to_dict("records"))
+    path, rows, settled_ = contracts.joined(tmp_path, "KXBTCD")
+
+    found = source.read(path, None)
+
+    assert (found.part, rows, settled_) == ("lognormal", 30, 29)
+    assert np.isfinite(found.quotes.outcome).tolist() == [True] * 29 + [False]
+    assert [one.contracts[0].bid_size for _, one, _ in found.content.boards()] == [
+        3 if np.isfinite(bid) else 0 for bid in found.quotes.bid]  # fmt: skip
+    assert {one.contracts[0].ask_size for _, one, _ in found.content.boards()} == {0}
+    assert not any(one.contracts[0].exclusive for _, one, _ in found.content.boards())
+
+
+def test_a_few_hours_of_ladders_say_nothing(tmp_path):
+    """Volatility needs eight returns, and what is left is too little."""
+    with pytest.raises(DataError, match="settled events can be judged, 10 are needed"):
+        source.read(files.ladders(tmp_path, hours=14), None).study(None, 7, Settings())
 
 
 def test_a_file_says_what_it_is(tmp_path):

@@ -206,8 +206,7 @@ def test_a_part_keeps_the_others_byte_for_byte(tmp_path, ladder_source, ladder_s
     assert known.of("KXBTC", NOW).name == "lognormal"
     assert known.of("KXNBAGAME", NOW).name == "calibration"
     assert known.of("KXHIGHNY", NOW) is None
-    assert "no fitted model" in fitted.describe(known, "KXHIGHNY", NOW)
-    assert fitted.describe(known, "KXBTC", NOW) == ladder_study.judgement.worth[0].words
+    assert known.of("KXBTC", NOW).words["KXBTC"] == ladder_study.judgement.worth[0].words
 
 
 def test_an_expired_part_has_no_skill(tmp_path, game_source, game_study):
@@ -217,7 +216,6 @@ def test_an_expired_part_has_no_skill(tmp_path, game_source, game_study):
     assert part.skill_of("KXNBAGAME", last) == game_study.judgement.worth[0].skill
     assert part.skill_of("KXNBAGAME", last + 1) == UNPROVEN
     assert part.skill_of("KXBTC", last) == UNPROVEN
-    assert "expired at" in fitted.describe(known, "KXNBAGAME", last + 1)
 
 
 def changed(bundle_, name, change):

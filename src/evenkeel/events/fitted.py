@@ -28,7 +28,6 @@ from evenkeel.events.ensemble import Ensemble
 from evenkeel.events.fair import Lognormal, Model
 from evenkeel.events.stake import BOUND, UNPROVEN, Skill
 from evenkeel.types import Array
-from evenkeel.units import iso
 
 KIND: Final = "kalshi"
 PARTS: Final = ("lognormal", "calibration", "ensemble")
@@ -180,13 +179,3 @@ def same(found: list[list[float]], wanted: list[list[float | None]]) -> bool:
     ours = np.array(found, dtype=np.float64)
     theirs = np.array([[math.nan if x is None else x for x in row] for row in wanted], dtype=np.float64)
     return ours.shape == theirs.shape and bool(np.allclose(ours, theirs, rtol=_EXACT, atol=_EXACT, equal_nan=True))
-
-
-def describe(known: Known, series: str, now: int) -> str:
-    """Why a series is, or is not, staked on, in a sentence."""
-    part = known.of(series, now)
-    if part is None:
-        return f"{series} has no fitted model in {KIND} {known.version}: it is not traded"
-    if now > part.expires:
-        return f"{part.name} of {KIND} {known.version} expired at {iso(part.expires)}: {series} is not traded"
-    return part.words[series]

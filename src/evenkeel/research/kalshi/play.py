@@ -119,20 +119,33 @@ Chooser = Callable[[Moment, Exposure], tuple[Proposal, ...]]
 
 def play(moments: Iterable[Moment], choose: Chooser, bankroll: Decimal, most: int | None = None) -> Account:
     """Show each board, buy what is chosen while cash lasts, settle what closes; `most` bets, None = all."""
-    account = Account(bankroll)
+    return side_by_side(moments, {"": choose}, bankroll, most)[""]
+
+
+def side_by_side(
+    moments: Iterable[Moment], choosers: Mapping[str, Chooser], bankroll: Decimal, most: int | None = None
+) -> dict[str, Account]:
+    """`play` for several choosers, each with an account of its own, over one pass of the boards."""
+    accounts = {name: Account(bankroll) for name in choosers}
     for moment in moments:
-        account.settle(moment.board.time)
-        for leg in choose(moment, account.exposure()):
-            if most is not None and len(account.trades) >= most:
-                break
-            trade = _bought(moment, leg)
-            if trade is not None and trade.ticker not in account.seen and trade.cost + trade.fee <= account.cash:
-                account.seen.add(trade.ticker)
-                account.cash -= trade.cost + trade.fee
-                account.held.append(trade)
-                account.trades.append(trade)
-    account.settle(math.inf)
-    return account
+        for name, choose in choosers.items():
+            _shown(accounts[name], moment, choose, most)
+    for account in accounts.values():
+        account.settle(math.inf)
+    return accounts
+
+
+def _shown(account: Account, moment: Moment, choose: Chooser, most: int | None) -> None:
+    account.settle(moment.board.time)
+    for leg in choose(moment, account.exposure()):
+        if most is not None and len(account.trades) >= most:
+            return
+        trade = _bought(moment, leg)
+        if trade is not None and trade.ticker not in account.seen and trade.cost + trade.fee <= account.cash:
+            account.seen.add(trade.ticker)
+            account.cash -= trade.cost + trade.fee
+            account.held.append(trade)
+            account.trades.append(trade)
 
 
 def _bought(moment: Moment, leg: Proposal) -> Trade | None:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from evenkeel.errors import DataError
 from evenkeel.events.board import series_of
+from evenkeel.events.pipeline import COINS
 from evenkeel.types import Array, BoolArray, IntArray
 
 WIDEST: Final = 0.10
@@ -26,9 +27,11 @@ WIDEST: Final = 0.10
 LEAST_LEFT_S: Final = 90
 """Time to close, s, at which quotes are looked at no more."""
 
+LADDERS: Final[Mapping[str, str]] = {f"KX{coin}{kind}": coin for coin in sorted(COINS) for kind in ("", "D")}
+"""Series of hourly ladders and their coins: `KXBTC` has ranges that exclude each other, `KXBTCD` thresholds."""
+
 TERMS: Final[Mapping[str, tuple[str, Decimal]]] = {
-    "KXBTC": ("quadratic", Decimal(1)),
-    "KXETH": ("quadratic", Decimal(1)),
+    **dict.fromkeys(LADDERS, ("quadratic", Decimal(1))),
     "KXXRP15M": ("quadratic", Decimal(1)),
     "KXZEC15M": ("quadratic", Decimal(1)),
     "KXNBAGAME": ("quadratic_with_maker_fees", Decimal(1)),

@@ -35,7 +35,6 @@ from evenkeel.research.kalshi.quarters import Quarters
 from evenkeel.research.kalshi.settled import Settled
 from evenkeel.research.kalshi.study_games import Entries
 from evenkeel.types import Array
-from evenkeel.units import iso
 
 Content = Captures | Entries | Quarters
 
@@ -79,13 +78,7 @@ class Source:
         """
         quotes, p = self.quotes, self._said(model)
         later = np.full(len(quotes.time), fill_value=True) if after is None else quotes.time >= after
-        used = later & quotes.judged & np.isfinite(p)
-        if len(np.unique(quotes.cluster[used])) < split.LEAST_CLUSTERS:
-            since = "" if after is None else f" after {iso(after)}, when its training ends"
-            raise DataError(
-                f"{self.files[0]} has {len(np.unique(quotes.cluster[used]))} settled events{since} that the model "
-                f"knows, {split.LEAST_CLUSTERS} are needed: give later quotes"
-            )
+        split.enough(quotes, later & quotes.judged & np.isfinite(p))
         return judge(np.where(later, p, np.nan), quotes, seed)
 
     def _said(self, model: Model) -> Array:

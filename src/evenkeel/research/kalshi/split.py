@@ -35,6 +35,15 @@ def by_time(quotes: Settled, part: float, before: int | None = None) -> BoolArra
     return train
 
 
+def enough(quotes: Settled, used: BoolArray) -> None:
+    """Raise DataError where the rows that can be judged are of too few events to say anything."""
+    events = len(np.unique(quotes.cluster[used]))
+    if events < LEAST_CLUSTERS:
+        raise DataError(
+            f"{events} settled events can be judged, {LEAST_CLUSTERS} are needed: give more, or later, quotes"
+        )
+
+
 def by_rows(quotes: Settled, part: float, seed: int) -> BoolArray:
     """(n,) a random `part` of the rows: the planted leak."""
     return np.random.default_rng(seed).random(len(quotes.time)) < part

@@ -11,7 +11,7 @@ import numpy as np
 from evenkeel.events import fitted
 from evenkeel.events.fair import Lognormal
 from evenkeel.events.pipeline import StakeSettings
-from evenkeel.research.kalshi import play
+from evenkeel.research.kalshi import play, split
 from evenkeel.research.kalshi.evidence import Judgement, Played, Study, judge, played
 from evenkeel.research.kalshi.ladders import Captures
 from evenkeel.research.kalshi.scores import brier, means
@@ -29,6 +29,7 @@ def study(captures: Captures, seed: int) -> Study:
     """All of it. seed  of the intervals' resampling."""
     model = Lognormal()
     p = captures.fair(model)
+    split.enough(captures.quotes, captures.quotes.judged & np.isfinite(p))
     judgement = judge(p, captures.quotes, seed)
     games = _backtests(captures, model, judgement, seed)
     everything = _all_contracts(captures, p, seed)
@@ -55,7 +56,6 @@ def golden(seed: int) -> dict[str, Any]:
 
 
 def _backtests(captures: Captures, model: Lognormal, found: Judgement, seed: int) -> Sequence[Played]:
-    moments = list(play.of_captures(captures))
     skill = {one.series: one.skill for one in found.worth}
     stakes = StakeSettings()
     choosers = {
@@ -63,7 +63,8 @@ def _backtests(captures: Captures, model: Lognormal, found: Judgement, seed: int
         "the model taken at its word (k = 1)": play.desk(model, lambda _: play.BELIEVED, stakes),
         "every event's first NO at 0.95 or above, flat": play.extremes(FLAT, 0.05, 1.01),
     }
-    return [played(name, play.play(moments, choose, BANKROLL), seed) for name, choose in choosers.items()]
+    accounts = play.side_by_side(play.of_captures(captures), choosers, BANKROLL)
+    return [played(name, account, seed) for name, account in accounts.items()]
 
 
 def _all_contracts(captures: Captures, p: Array, seed: int) -> dict[str, Any]:

@@ -130,7 +130,8 @@ def _backtests(known: play.Said, test: Settled, found: Judgement, seed: int) -> 
         "the desk, with the skill that is measured": play.desk(known, lambda s: skill[s], StakeSettings()),
         "the ensemble taken at its word (k = 1)": play.desk(known, lambda _: play.BELIEVED, StakeSettings()),
     }
-    return [played(name, play.play(play.of_quotes(test), choose, BANKROLL), seed) for name, choose in choosers.items()]
+    accounts = play.side_by_side(play.of_quotes(test), choosers, BANKROLL)
+    return [played(name, account, seed) for name, account in accounts.items()]
 
 
 def planted(read: Quarters, seed: int, settings: Settings) -> str:
