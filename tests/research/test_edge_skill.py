@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from datetime import UTC, datetime
+from itertools import pairwise, product
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from evenkeel.errors import ArtifactError, DataError
+from evenkeel.market import synthetic_boards
 from evenkeel.market.synthetic import SyntheticSettings, market
 from evenkeel.research import edge_skill
 from evenkeel.research.edge_skill import Heard, Sample
@@ -83,6 +88,37 @@ def test_the_embedded_crowd_has_the_skill_that_it_was_given(knows):
 
 def _panel(settings):
     return market(tuple(PAIRS.values()), BEGIN, BEGIN + 5 * DAY, 3_600, settings)
+
+
+def test_of_one_look_only_the_ladder_that_closes_next_is_read(tmp_path):
+    """A file with a ladder of the next hour and one of five hours later: every sample closes within the hour."""
+    settings = SyntheticSettings(seed=7)
+    panel = _panel(settings)
+    rows = [row for at in range(60) for row in _captured(panel, at, settings)]
+    path = tmp_path / "ladders.parquet"
+    pq.write_table(pa.Table.from_pylist(rows), path)
+
+    found = edge_skill.captured(path)
+
+    assert len(found.samples) > 10
+    assert {s.left for s in found.samples} == {3_600}
+
+
+def _captured(panel, row, settings):
+    """One look at BTC as the shared file has it: ranges of the next hour, and the same five hours later."""
+    now, spot = int(panel.time[row]), float(panel.close[row, 0])
+    rungs = [c for c in synthetic_boards.board(panel, row, settings, hours=1).contracts if c.asset == "BTC"]
+    for ahead, (a, b) in product((0, 5 * 3_600), pairwise(rungs)):
+        mids = [(float(c.yes_bid or 0) + float(c.yes_ask or 1)) / 2 for c in (a, b)]
+        chance = mids[0] - mids[1]
+        yield {
+            "captured_at": datetime.fromtimestamp(now, UTC), "event_ticker": f"KXBTC-{now + ahead}",
+            "ticker": f"{a.ticker}-{ahead}", "close_time": datetime.fromtimestamp(a.expiry + ahead, UTC),
+            "strike_type": "between", "floor_strike": a.floor, "cap_strike": b.floor - 0.01,
+            "yes_bid": max(0.0, round(chance - 0.01, 2)), "yes_ask": round(chance + 0.01, 2), "series": "KXBTC",
+            "result": "yes" if a.floor <= spot <= b.floor - 0.01 else "no", "expiration_value": spot,
+            "spot_price": spot,
+        }  # fmt: skip
 
 
 def test_what_is_kept_is_what_the_opinion_weighs_with(tmp_path):

@@ -12,6 +12,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import Final
 
@@ -27,7 +28,7 @@ from evenkeel.signals import crowd as crowds
 from evenkeel.signals.blend import strength
 from evenkeel.signals.crowd import Past
 from evenkeel.signals.edge import KIND
-from evenkeel.types import Board, Panel, Reading
+from evenkeel.types import Board, Contract, Panel, Reading
 from evenkeel.units import DAY_S, iso
 
 KALSHI: Final = "Kalshi"
@@ -92,8 +93,18 @@ def captured(path: Path) -> Heard:
     rows = settled.table(path, ("event_ticker", "expiration_value"))
     known = np.isfinite(rows["expiration_value"])
     value = dict(zip(rows["event_ticker"][known].tolist(), rows["expiration_value"][known].tolist(), strict=True))
-    boards = ((Board(told.time, told.contracts), spots) for _, told, spots in ladders.read(path).boards())
-    return _heard(KALSHI, _listened(boards), value)
+    return _heard(KALSHI, _listened(_looks(path)), value)
+
+
+def _looks(path: Path) -> Iterator[tuple[Board, Mapping[str, Spot]]]:
+    """Everything that was captured at one moment as one board, as the service sees it."""
+    for time, parts in groupby(ladders.read(path).boards(), key=lambda part: part[1].time):
+        contracts: list[Contract] = []
+        spots: dict[str, Spot] = {}
+        for _, told, known in parts:
+            contracts += told.contracts
+            spots |= known
+        yield Board(time, tuple(contracts)), spots
 
 
 def embedded(panel: Panel, settings: SyntheticSettings) -> Heard:
