@@ -15,7 +15,10 @@ from desk.world import served
 from evenkeel.sandbox import kalshi_keys
 
 FORK = get_context("forkserver")
-FORK.set_forkserver_preload(["desk.child"])
+FORK.set_forkserver_preload([
+    "evenkeel.desk.sight", "evenkeel.desk.turn", "evenkeel.market.synthetic", "evenkeel.sandbox.app",
+    "evenkeel.venues.kalshi_broker", "evenkeel.venues.kalshi_paper", "requests",
+])  # fmt: skip
 
 
 def lives(home: Path, url: str, until: int, kills: int, furthest: int, *, paper: bool, seed: int) -> int:
