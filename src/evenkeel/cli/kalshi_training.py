@@ -12,11 +12,13 @@ import typer
 from evenkeel import artifacts
 from evenkeel.cli import bundles, candles
 from evenkeel.cli.output import AsJson, Context, aligned, emit, errors, say
+from evenkeel.cli.progress import progress
 from evenkeel.errors import UsageError
 from evenkeel.units import iso
 
 if TYPE_CHECKING:
     from evenkeel.artifacts import Bundle
+    from evenkeel.research.kalshi.evidence import Study
     from evenkeel.research.kalshi.source import Source
 
 KIND = "kalshi"
@@ -60,13 +62,12 @@ def train(
     The desk stakes by the evidence: a series without proven skill is refused.
     """
     from evenkeel.research.kalshi import bundle as writing
-    from evenkeel.research.kalshi.fit_ensemble import Settings
 
     made, began = context.obj, time.monotonic()
     name = _new_version(made.home, version)
     base = _base(made.home, onto)
     source = _read(data, results, model)
-    study = source.study(candles.moment("--before", before), seed, Settings())
+    study = _study(source, candles.moment("--before", before), seed, quiet=as_json)
     done = writing.write(
         made.home / "models", name, study, source, base, seed=seed, created=int(time.time()), days=expires_days
     )
@@ -109,7 +110,10 @@ def evaluate(
         raise UsageError("--before and --version exclude each other: a bundle's training has its own end")
     when = candles.moment("--before", before)
     document: dict[str, Any] = {"command": f"evaluate {KIND}", **_of(source)}
-    document |= _judged(context.obj, version, source, seed) if version is not None else _studied(source, when, seed)
+    if version is not None:
+        document |= _judged(context.obj, version, source, seed)
+    else:
+        document |= {"version": None, **_study(source, when, seed, quiet=as_json).to_json()}
     if as_json:
         emit(document)
     else:
@@ -177,10 +181,14 @@ def _of(source: Source) -> dict[str, Any]:
     }}  # fmt: skip
 
 
-def _studied(source: Source, before: int | None, seed: int) -> dict[str, Any]:
+def _study(source: Source, before: int | None, seed: int, *, quiet: bool) -> Study:
+    """The study of a file, with a progress bar where it takes longer than a breath."""
     from evenkeel.research.kalshi.fit_ensemble import Settings
 
-    return {"version": None, **source.study(before, seed, Settings()).to_json()}
+    settings = Settings()
+    fits = source.fits(settings)
+    with progress(fits, "kalshi", quiet=quiet or not fits, unit="fits") as advance:
+        return source.study(before, seed, settings, advance)
 
 
 def _judged(made: Context, version: str, source: Source, seed: int) -> dict[str, Any]:
@@ -239,7 +247,9 @@ def _tables(document: Mapping[str, Any]) -> Iterator[list[str]]:
         yield _payoffs(document["payoffs"])
     if document.get("members"):
         heads = ("member", "chosen", "Brier", "log loss")
-        yield aligned(heads, [_member(one) for one in document["members"]], right=(1, 2, 3))
+        market = {"name": "market", "parameter": None, "brier": document["scores"]["brier_market"],
+                  "log_loss": document["scores"]["log_loss_market"]}  # fmt: skip
+        yield aligned(heads, [_member(one) for one in (*document["members"], market)], right=(1, 2, 3))
 
 
 def _curves(reliability: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[str]:

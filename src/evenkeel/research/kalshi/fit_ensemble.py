@@ -8,7 +8,7 @@ are scikit-learn's; `exported` writes them as numbers that `events.ensemble` wal
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -35,6 +35,20 @@ class Settings:
     forest: tuple[float, ...] = (0.02, 0.05, 0.10)
     boosting: tuple[float, ...] = (25, 50, 100)
     trees: int = 100
+
+    @property
+    def fits(self) -> int:
+        """How many classifiers one `fit` fits."""
+        return split.FOLDS * sum(len(getattr(self, name)) for name in NAMES) + len(NAMES)
+
+
+Advance = Callable[[int], object]
+"""Is told how many classifiers were fitted since it was last told."""
+
+
+def silent(count: int) -> None:
+    """Tell nobody."""
+    del count
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,17 +89,18 @@ class Fit:
         return corrected(self.each(x), self.curve)
 
 
-def fit(x: Array, quotes: Settled, seed: int, settings: Settings) -> Fit:
+def fit(x: Array, quotes: Settled, seed: int, settings: Settings, advance: Advance = silent) -> Fit:
     """Fit on all rows given: x (n, F), NaN = unknown; outcomes and clusters of the quotes."""
     y, each = quotes.outcome, weights(quotes.cluster)
     cuts = list(split.folds(quotes))
     members, said = [], []
     for name in NAMES:
         makers = [_Maker(name, value, settings.trees, seed) for value in getattr(settings, name)]
-        tried = [_out_of_fold(maker, x, y, each, cuts) for maker in makers]
+        tried = [_out_of_fold(maker, x, y, each, cuts, advance) for maker in makers]
         losses = [_loss(p, y, each) for p in tried]
         best = int(np.argmin(losses))
         members.append(makers[best].member(x, y, each, losses[best]))
+        advance(1)
         said.append(tried[best])
     mean = np.mean(said, axis=0)
     seen = np.isfinite(mean)
@@ -93,11 +108,14 @@ def fit(x: Array, quotes: Settled, seed: int, settings: Settings) -> Fit:
     return Fit(tuple(members), curve, mean)
 
 
-def _out_of_fold(maker: _Maker, x: Array, y: Array, each: Array, cuts: Sequence[tuple[BoolArray, BoolArray]]) -> Array:
+def _out_of_fold(
+    maker: _Maker, x: Array, y: Array, each: Array, cuts: Sequence[tuple[BoolArray, BoolArray]], advance: Advance
+) -> Array:
     """(n,) forecasts of the folds' tests, NaN elsewhere."""
     out = np.full(len(y), math.nan)
     for train, test in cuts:
         out[test] = maker.member(x[train], y[train], each[train], math.nan)(x[test])
+        advance(1)
     return out
 
 

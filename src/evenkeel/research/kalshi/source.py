@@ -28,7 +28,7 @@ from evenkeel.research.kalshi import (
     study_quarters,
 )
 from evenkeel.research.kalshi.evidence import Judgement, Study, judge
-from evenkeel.research.kalshi.fit_ensemble import Settings
+from evenkeel.research.kalshi.fit_ensemble import Advance, Settings, silent
 from evenkeel.research.kalshi.ladders import Captures
 from evenkeel.research.kalshi.play import Moment
 from evenkeel.research.kalshi.quarters import Quarters
@@ -59,7 +59,11 @@ class Source:
             case Captures(quotes=quotes) | Quarters(quotes=quotes):
                 return quotes
 
-    def study(self, before: int | None, seed: int, settings: Settings) -> Study:
+    def fits(self, settings: Settings) -> int:
+        """How many classifiers a study fits; 0 for what takes seconds."""
+        return 2 * settings.fits if isinstance(self.content, Quarters) else 0
+
+    def study(self, before: int | None, seed: int, settings: Settings, advance: Advance = silent) -> Study:
         """Fit before a time, judge after it. Raises EvidenceError for a leaky split, UsageError for a needless time."""
         match self.content:
             case Captures() as captures:
@@ -69,7 +73,7 @@ class Source:
             case Entries() as entries:
                 return study_games.study(entries, before, seed)
             case Quarters() as rows:
-                return study_quarters.study(rows, before, seed, settings)
+                return study_quarters.study(rows, before, seed, settings, advance)
 
     def judged(self, model: Model, after: int | None, seed: int) -> Judgement:
         """A fitted model on quotes after its training, UTC s; None = it learned nothing.

@@ -19,7 +19,7 @@ from evenkeel.events import ensemble, fitted
 from evenkeel.events.pipeline import StakeSettings
 from evenkeel.research.kalshi import fit_ensemble, play, quarters, split
 from evenkeel.research.kalshi.evidence import Judgement, Played, Study, judge, played
-from evenkeel.research.kalshi.fit_ensemble import Fit, Settings
+from evenkeel.research.kalshi.fit_ensemble import Advance, Fit, Settings, silent
 from evenkeel.research.kalshi.quarters import LIFE_S, Quarters
 from evenkeel.research.kalshi.settled import Settled
 from evenkeel.types import Array, BoolArray
@@ -59,18 +59,21 @@ def sampled(read: Quarters, train: BoolArray | None = None, before: int | None =
     return Sample(rows, board, file, names, dropped, learned)
 
 
-def study(read: Quarters, before: int | None, seed: int, settings: Settings) -> Study:
-    """All of it. before  UTC s; without, two thirds of the closes are learned from."""
+def study(read: Quarters, before: int | None, seed: int, settings: Settings, advance: Advance = silent) -> Study:
+    """All of it. before  UTC s; without, two thirds of the closes are learned from.
+
+    advance  is told of each of 2 x `settings.fits` fits
+    """
     sample = sampled(read, before=before)
     rows, train = sample.rows, sample.train
     split.refuse(rows.quotes, train)
     learned, test = rows.quotes.pick(train), rows.quotes.pick(~train)
-    served = fit_ensemble.fit(sample.board[train], learned, seed, settings)
+    served = fit_ensemble.fit(sample.board[train], learned, seed, settings, advance)
     said = exported(served, np.unique(rows.quotes.series).tolist())
     model = fitted.read("ensemble", said, "ensemble")
     known = play.remembered(model, test)
     judgement = judge(play.said(model, test)[0], test, seed)
-    wide = fit_ensemble.fit(sample.file[train], learned, seed, settings)
+    wide = fit_ensemble.fit(sample.file[train], learned, seed, settings, advance)
     of_file = judge(wide(sample.file[~train])[0], test, seed)
     backtests = _backtests(known, test, judgement, seed)
     facts = {
