@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
 
 from desk.checker import check, rows
 from desk.world import EAGER, opened, served
+from evenkeel.desk.risk import RiskSettings
 from evenkeel.events.bets import Judgement
 from evenkeel.events.evidence import voices
 from evenkeel.journal import recent
@@ -179,3 +181,54 @@ def test_what_a_second_critic_says_is_recorded_and_vetoes(tmp_path):
     assert actions(made) == []
     assert {tuple(said) for said in told["critic"].values()} == {(0.0, "stale")}
     assert "VETOED" in told["refused"].values()
+
+
+def test_a_cent_that_the_venue_rounds_is_a_fee_and_no_flow(tmp_path, key):
+    """After a purchase the balance is a cent short: it is entered, and the desk goes on."""
+    with served() as (url, box), opened(tmp_path, url, box.clock.now, key=key) as made:
+        turn(made, box)
+        bought = actions(made).count("BUY")
+        box.kalshi.cash[2] -= D("0.01") * bought
+        said = turn(made, box)
+        more = turn(made, box)
+        box.kalshi.cash[2] -= D("0.01")  # nothing was bought since: that is nobody's rounding
+        alone = turn(made, box)
+
+    assert bought
+    assert (said, more, alone) == ("done", "done", "venue_differs")
+    assert actions(made).count("ROUND") == 1
+    assert made.ledger.flows == 0
+    assert made.ledger.money + made.ledger.at_risk == D(100) + made.ledger.realized
+
+
+def test_an_older_generation_adds_nothing_before_the_venue_is_believed(tmp_path):
+    """kalshi.json is damaged after a purchase: what the account holds is taken over, and bought once only."""
+    with served() as (url, box):
+        with opened(tmp_path, url, box.clock.now) as made:
+            turn(made, box)
+            held = {ticker: stake.count for ticker, stake in made.ledger.held.items()}
+        for path in (tmp_path / "state").glob("kalshi.json*"):
+            if path.name not in ("kalshi.json.1", "kalshi.json.2"):  # the account was opened, nothing decided yet
+                path.unlink()
+        box.clock.advance(60)
+        with opened(tmp_path, url, box.clock.now) as made:
+            said = [turn(made, box), turn(made, box)]
+            units = made.paper.holdings(0).units
+            ledger = made.ledger
+
+    assert held
+    assert said[0] == "venue_differs"
+    assert {t: s.count for t, s in ledger.held.items()} == units
+    assert {t: units[t] for t in held if t in units}.items() <= held.items()
+    assert ledger.money + ledger.at_risk == ledger.bankroll + ledger.flows + ledger.realized
+
+
+def test_a_day_that_loses_too_much_is_an_alert_in_the_journal(tmp_path):
+    strict = replace(EAGER, risk=RiskSettings(daily_loss=0.0001, drawdown=1.0, asset=0.6))
+    with served() as (url, box), opened(tmp_path, url, box.clock.now, limits=strict) as made:
+        for _ in range(5):
+            turn(made, box)
+        (row,) = recent(made.desk.journal.path, "alerts", limit=9)
+
+    assert (row["level"], row["code"], row["text"]) == ("warning", "DAILY_LOSS", "the desk is REDUCING")
+    assert made.ledger.slots[-1].orders == 0

@@ -19,6 +19,7 @@ from evenkeel.types import Fill, Memory
 from evenkeel.units import DAY_S, decimal_sum
 
 ZERO: Final = Decimal(0)
+CENT: Final = Decimal("0.01")
 KEEP_S: Final = 7 * DAY_S
 """So long an outcome is kept beside the venue's record: what it changes later is a matter for people."""
 
@@ -82,7 +83,7 @@ class Tail:
 
 @dataclass(frozen=True, slots=True)
 class Trade:
-    """One row of trades.csv. action BUY, SELL, SETTLE, CORRECT or FLOW · price USD of the side · notional USD."""
+    """A row of trades.csv. action BUY, SELL, SETTLE, CORRECT, ROUND or FLOW · price USD of the side · notional USD."""
 
     time: int
     ticker: str
@@ -101,6 +102,7 @@ class Ledger(Memory):
 
     bankroll, realized  USD; realized is net of all fees · held  by ticker · outcomes  by ticker, of the last week
     files    what belongs at the end of trades.csv and equity.csv · doubt  a difference to the venue that was seen once
+    unrounded  fills since cash last agreed with the venue: it may round each of them by a cent
     """
 
     bankroll: Decimal = ZERO
@@ -109,6 +111,7 @@ class Ledger(Memory):
     outcomes: Mapping[str, Outcome] = field(default_factory=dict)
     files: Mapping[str, Tail] = field(default_factory=dict)
     doubt: str = ""
+    unrounded: int = 0
 
     @property
     def money(self) -> Decimal:
@@ -185,6 +188,7 @@ def booked(ledger: Ledger, fill: Fill, known: Stake) -> tuple[Ledger, list[Trade
         realized=ledger.realized + closing * own - released - fill.fee,
         fees=ledger.fees + fill.fee,
         turnover=ledger.turnover + abs(fill.quantity) * fill.price,
+        unrounded=ledger.unrounded + 1,
     )
     return done, rows
 
@@ -244,6 +248,19 @@ def differences(ledger: Ledger, cash: Decimal, units: Mapping[str, Decimal]) -> 
     names = sorted({*held, *units})
     found = {name: (held.get(name, ZERO), units.get(name, ZERO)) for name in names}
     return {name: pair for name, pair in {"": (ledger.money, cash), **found}.items() if pair[0] != pair[1]}
+
+
+def rounded(ledger: Ledger, cash: Decimal, time: int) -> tuple[Ledger, list[Trade]]:
+    """The ledger with the venue's cash where that is off by no more than a cent for each fill since it last agreed.
+
+    The venue floors a change of the balance to the cent and gives whole cents back later: a fee, or less of one.
+    """
+    off = cash - ledger.money
+    if not off or abs(off) > CENT * ledger.unrounded:
+        return replace(ledger, unrounded=0 if not off else ledger.unrounded), []
+    row = Trade(time, "", "", "ROUND", ZERO, ZERO, off, cash, "the venue's rounding of fees")
+    done = replace(ledger, cash=cash, realized=ledger.realized + off, fees=ledger.fees - off, unrounded=0)
+    return done, [row]
 
 
 def adopted(

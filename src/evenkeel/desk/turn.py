@@ -19,7 +19,7 @@ from evenkeel.desk import files, maker, risk
 from evenkeel.desk import ledger as books
 from evenkeel.desk.decide import Critic, Decision, Limits, decide, known, mark_of
 from evenkeel.desk.ledger import Ledger, Stake, Tail, Trade
-from evenkeel.desk.record import closed, plan_of, skipped
+from evenkeel.desk.record import alert, closed, plan_of, skipped
 from evenkeel.engine import execution, protocol, step
 from evenkeel.engine.ports import Broker
 from evenkeel.engine.slots import spent
@@ -186,6 +186,8 @@ class Desk:
         holdings = self.exchange.holdings(time)
         if self.ledger.cash is None:
             self.commit(lambda now: books.opened(now, holdings.cash))
+        if books.rounded(self.ledger, holdings.cash, time)[1]:
+            self.commit(lambda now: self._with(books.rounded(now, holdings.cash, time)))
         found = books.differences(self.ledger, holdings.cash, holdings.units)
         said = "; ".join(f"{name or 'cash'} {plain(a)} is {plain(b)}" for name, (a, b) in found.items())
         if said and said != self.ledger.doubt:
@@ -201,12 +203,12 @@ class Desk:
         for row in self.exchange.settlements(since):
             after, trades = _end(self.ledger, row, time)
             if trades:
-                self.commit(lambda now, row=row: self._with_end(now, row, time))  # type: ignore[misc]
+                self.commit(lambda now, row=row: self._with(_end(now, row, time)))  # type: ignore[misc]
                 self.log.info("kalshi_settled", asset=row.ticker, result=row.result, action=trades[0].action,
                               usd=plain(trades[0].notional), cash=plain(after.money))  # fmt: skip
 
-    def _with_end(self, now: Ledger, row: Settlement, time: int) -> Ledger:
-        after, trades = _end(now, row, time)
+    def _with(self, change: tuple[Ledger, list[Trade]]) -> Ledger:
+        after, trades = change
         return files.noted(after, self.folder, trades)
 
     def _adopted(self, holdings: Holdings, found: Mapping[str, Any], time: int) -> None:
@@ -220,8 +222,7 @@ class Desk:
         units = {name: count for name, count in holdings.units.items() if name in named}
 
         def change(now: Ledger) -> Ledger:
-            after, trades = books.adopted(now, holdings.cash, units, facts, time)
-            return files.noted(replace(after, doubt=""), self.folder, trades)
+            return self._with(books.adopted(replace(now, doubt=""), holdings.cash, units, facts, time))
 
         self.commit(change)
         self.log.warning("kalshi_adopted", text="; ".join(sorted(found)))
@@ -238,7 +239,9 @@ class Desk:
         judged = _judged(marks, self.limits, slot.time)
         decision = self._decided(slot, judged, board)
         self._tell(slot, judged, decision)
-        self.commit(lambda now: _begun(_judged(_marked(now, seen, slot.time), self.limits, slot.time), slot, decision))
+        self.commit(
+            lambda now: _begun(now, _judged(_marked(now, seen, slot.time), self.limits, slot.time), slot, decision)
+        )
         self._sent(slot)
         return "done" if not self.ledger.open_slots else "busy"
 
@@ -293,8 +296,9 @@ def _with_children(memory: Memory, slot: Slot, children: list[Intent]) -> Memory
     return step.replaced(memory, replace(opened, intents=(*opened.intents, *children)))
 
 
-def _begun(now: Ledger, slot: Slot, decision: Decision) -> Ledger:
-    """The ledger with the slot begun and every order a durable intent."""
+def _begun(before: Ledger, now: Ledger, slot: Slot, decision: Decision) -> Ledger:
+    """The ledger with the slot begun and every order a durable intent; a change of the trading state is an alert."""
+    alerts = [] if now.trading_state is before.trading_state else [alert(slot, now.state_reason, now.trading_state)]
     intents = tuple(
         Intent(
             order,
@@ -306,5 +310,5 @@ def _begun(now: Ledger, slot: Slot, decision: Decision) -> Ledger:
         )
         for order in decision.orders
     )
-    opened = OpenSlot(slot, slot.time, plan_of(decision), intents)
+    opened = OpenSlot(slot, slot.time, plan_of(decision, alerts), intents)
     return replace(now, watermarks=spent(now, slot), open_slots=(*now.open_slots, opened))
