@@ -282,8 +282,8 @@ class Life:
         spent = self.memory().watermarks.get(SlotKind.REBALANCE.value, 0)  # by a clock that was ahead
         self._pass(max(self.clock.now // every * every, spent) + every + 120.0 - self.clock.now)
         self._pass(self.stage.cadence.risk)
-        for _ in range(4):
-            self._pass(300.0 * bool(self.memory().open_slots))
+        for _ in range(12):  # two hours, for what is still under way and for breakers that were asked late
+            self._pass(600.0 * bool(self.memory().open_slots or self.memory().trips))
 
     def _pass(self, seconds: float) -> None:
         until = self.clock.now + seconds
