@@ -99,6 +99,31 @@ def test_cents_and_other_words_are_refused(tmp_path):
         settled.outcomes(np.array(["yes", "void"]))
 
 
+@pytest.mark.parametrize(
+    ("column", "made", "words"),
+    [
+        ("yes_bid", "0.44", "numbers are expected"),
+        ("captured_at", "2026-07-03", "times without a gap are expected"),
+        ("captured_at", pd.NaT, "times without a gap are expected"),
+        ("result", 1.0, "words are expected"),
+    ],
+)  # fmt: skip
+def test_a_column_of_another_type_is_refused(tmp_path, column, made, words):
+    path = files.ladders(tmp_path, hours=12)
+    changed(path, lambda frame: frame.assign(**{column: made}))
+
+    with pytest.raises(DataError, match=words):
+        ladders.read(path)
+
+
+def test_games_that_nobody_quoted_are_refused(tmp_path):
+    candles, markets = files.games(tmp_path, count=40)
+    changed(candles, lambda frame: frame.assign(ticker="KXNBAGAME-OTHER-HOM"))
+
+    with pytest.raises(DataError, match="0 settled events can be judged"):
+        source.read(candles, markets).study(None, 7, Settings())
+
+
 def test_volatility_knows_no_later_spot(tmp_path):
     path = files.ladders(tmp_path, hours=30)
     before = ladders.read(path)

@@ -38,6 +38,12 @@ TERMS: Final[Mapping[str, tuple[str, Decimal]]] = {
 }
 """Fee type and multiplier of the series in the files, which do not tell them (specs/kalshi.md section 9)."""
 
+TIMES: Final = frozenset({"captured_at", "close_time", "timestamp", "game_date"})
+TEXTS: Final = frozenset({
+    "ticker", "series", "event_ticker", "strike_type", "result", "result_source", "outcome",
+})  # fmt: skip
+"""Columns that are times, and that are text; all others are numbers."""
+
 Words = NDArray[np.str_]
 
 
@@ -99,7 +105,7 @@ def table(path: Path, columns: Sequence[str]) -> dict[str, NDArray[Any]]:
     missing = [name for name in columns if name not in read.column_names]
     if missing:
         raise DataError(f"{path} has no column {', '.join(missing)}: it is another kind of file")
-    return {name: _column(read.column(name)) for name in columns}
+    return {name: _column(path, name, read.column(name)) for name in columns}
 
 
 def names(path: Path) -> tuple[str, ...]:
@@ -113,15 +119,26 @@ def names(path: Path) -> tuple[str, ...]:
         raise DataError(f"{path} cannot be read as Parquet ({error}): give the file as it was downloaded") from None
 
 
-def _column(column: Any) -> NDArray[Any]:
+def _column(path: Path, name: str, column: Any) -> NDArray[Any]:
+    """One column as its name wants it. Raises DataError for another type."""
     import pyarrow as pa  # noqa: PLC0415 - slow to import
     import pyarrow.compute as pc  # noqa: PLC0415 - slow to import
 
-    if pa.types.is_timestamp(column.type):
-        return np.asarray(pc.cast(column, pa.timestamp("us")).to_numpy().astype("datetime64[s]").astype(np.int64))
-    if pa.types.is_large_string(column.type) or pa.types.is_string(column.type):
-        return np.array(pc.fill_null(column, "").to_pylist(), dtype=np.str_)
-    return np.asarray(pc.fill_null(pc.cast(column, pa.float64()), math.nan).to_numpy(), dtype=np.float64)
+    kind, types = column.type, pa.types
+    try:
+        if name in TIMES:
+            moments = pc.cast(column, pa.timestamp("us")) if types.is_timestamp(kind) else None
+            if moments is not None and not moments.null_count:
+                return np.asarray(moments.to_numpy().astype("datetime64[s]").astype(np.int64))
+        elif name in TEXTS:
+            if types.is_null(kind) or types.is_string(kind) or types.is_large_string(kind):
+                return np.array(pc.fill_null(pc.cast(column, pa.string()), "").to_pylist(), dtype=np.str_)
+        elif not types.is_string(kind) and not types.is_large_string(kind):
+            return np.asarray(pc.fill_null(pc.cast(column, pa.float64()), math.nan).to_numpy(), dtype=np.float64)
+    except pa.ArrowException:
+        pass
+    wanted = "times without a gap" if name in TIMES else "words" if name in TEXTS else "numbers"
+    raise DataError(f"{path}: column {name} is {kind} with {column.null_count} missing, {wanted} are expected")
 
 
 def quotes(given: Array, what: str) -> Array:

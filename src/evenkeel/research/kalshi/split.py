@@ -25,6 +25,7 @@ def by_time(quotes: Settled, part: float, before: int | None = None) -> BoolArra
     Raises DataError where either side would be too small.
     """
     _, closes = ordered(quotes.cluster, quotes.close)
+    enough(quotes, np.full(len(quotes.time), fill_value=True))
     train = quotes.close < (int(closes[round(part * len(closes))]) if before is None else before)
     first, second = len(np.unique(quotes.cluster[train])), len(np.unique(quotes.cluster[~train]))
     if min(first, second) < LEAST_CLUSTERS:
