@@ -7,6 +7,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from evenkeel.errors import ArtifactError
 from evenkeel.events.fair import Spot, inside, sd
@@ -239,3 +241,27 @@ def test_a_bundle_that_is_none_is_refused(tmp_path):
 
     with pytest.raises(ArtifactError, match="is no edge bundle"):
         load(path)
+
+
+cents = st.none() | st.integers(1, 99).map(lambda c: c / 100)
+strikes = st.none() | st.sampled_from(STRIKES) | st.floats(-1e6, 1e12) | st.sampled_from([0.0, 60_000.0, 60_000.0, 1e-9, 5e-324])
+anything = st.builds(
+    lambda kind, floor, cap, bid, ask, left, event: made(
+        kind, floor, cap, bid, ask, expiry=NOW + left, event=event, ticker=f"{event}-{floor}-{cap}"
+    ),
+    st.sampled_from(["greater", "less", "between", "greater_or_equal", "structured", ""]),
+    strikes, strikes, cents, cents, st.sampled_from([-10, 91, 3_600]), st.sampled_from(["A", "B"]),
+)  # fmt: skip
+prices = st.floats(allow_nan=True, allow_infinity=True) | st.just(60_000.0)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(anything, max_size=12), prices, st.floats(0, 1) | st.just(math.nan), st.floats(-1, 1))
+def test_whatever_is_quoted_five_readings_come_of_it_and_no_error(contracts, price, sigma, mu):
+    """Any strikes, quotes, price and volatility: a number where it can be read, else a reason; never both."""
+    spots = {"BTC": Spot(price, 0.0, Volatility(sigma, 0.0))}
+
+    said = crowds.read(Board(NOW, tuple(contracts)), spots, before(mu))
+
+    assert [one.asset for one in said] == list(crowds.COINS)
+    assert all(math.isfinite(one.drift) == (not one.reason) for one in said)
