@@ -97,6 +97,8 @@ def backtest(
             say(note)
         for words in part.words.values():
             say(f"- {words}")
+        if not told.bets:
+            say("`--rule believe` takes the model at its word, to see what that would have brought")
     say(f"bankroll {plain(cash)} -> {plain(cash + book['total_pnl'])} USD, largest drawdown {book['max_drawdown']:.1%}")
     say(f"{ledger.TRADES}, {ledger.EQUITY} and {ledger.BOOK} are in {folder}")
 
