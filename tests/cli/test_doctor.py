@@ -13,8 +13,20 @@ def _status(document, name):
     return next(check["status"] for check in document["checks"] if check["name"] == name)
 
 
-def test_a_whole_home_has_only_missing_models(run, played, fingerprint):
+def test_a_whole_home_is_well(run, played, fingerprint):
+    """A model of each opinion is shipped; looking changes nothing."""
     before = fingerprint(played)
+
+    said = run(played, "doctor", "--json")
+
+    assert said.code == 0
+    assert {check["status"] for check in said.json["checks"]} == {"ok"}
+    assert [c["text"].split()[0] for c in said.json["checks"] if c["name"] == "models"] == ["alpha", "policy", "edge"]
+    assert fingerprint(played) == before
+
+
+def test_where_no_model_is_shipped_it_warns_of_each(run, played, monkeypatch):
+    monkeypatch.setattr("evenkeel.config.shipped", lambda: played / "nothing")
 
     said = run(played, "doctor", "--json")
 
@@ -22,10 +34,10 @@ def test_a_whole_home_has_only_missing_models(run, played, fingerprint):
     assert said.json["status"] == "warn"
     assert {check["name"] for check in said.json["checks"] if check["status"] != "ok"} == {"models"}
     assert all(check["advice"] for check in said.json["checks"] if check["status"] != "ok")
-    assert fingerprint(played) == before
 
 
-def test_without_missing_models_all_is_well(run, played):
+def test_without_missing_models_all_is_well(run, played, monkeypatch):
+    monkeypatch.setattr("evenkeel.config.shipped", lambda: played / "nothing")
     off = [word for name in ("alpha", "policy", "edge") for word in ("--set", f"opinions.{name}=false")]
 
     assert run(played, "doctor", *off).code == 0
