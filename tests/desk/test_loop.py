@@ -33,7 +33,22 @@ def test_turns_fall_on_the_grid_and_each_time_has_one(tmp_path):
     assert turns == 4
     assert [at % 300 for at, _ in times] == [0, 0, 0, 0]
     assert [b - a for (a, _), (b, _) in pairwise(times)] == [300, 300, 300]
+    assert made.ledger.slots[-1].time == times[-1][0]
     assert {outcome for _, outcome in times} == {"done"}
+
+
+def test_a_turn_that_is_late_is_one_of_its_own_time(tmp_path):
+    """Started two minutes after the grid's time: prices are of now, so is the turn; the next one is on the grid."""
+    times = []
+    with served() as (url, box), opened(tmp_path, url, box.clock.now) as made:
+        box.clock.set(int(box.clock.now()) // 300 * 300 + 120)
+        begun = int(box.clock.now())
+        serve(
+            made.desk, 300, stopped=lambda: len(times) >= 2, pause=lambda s: box.clock.advance(max(s, 1.0)),
+            told=lambda at, _: times.append(at),
+        )  # fmt: skip
+
+    assert times == [begun, begun // 300 * 300 + 300]
 
 
 def test_a_trade_on_the_stream_asks_for_a_turn(tmp_path):

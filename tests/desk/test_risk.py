@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from desk.world import EAGER
-from evenkeel.desk.decide import Decision, decide
+from evenkeel.desk.decide import Decision, decide, mark_of
 from evenkeel.desk.ledger import Ledger, Stake, opened
 from evenkeel.desk.risk import RiskSettings, judged, marked, resumed
 from evenkeel.events.bets import Judgement
@@ -90,6 +90,21 @@ def test_a_withdrawal_is_no_loss():
     less = replace(first, cash=D(40), flows=D(-60))
 
     assert seen(less, 40.0, DAY + 600).trading_state is TradingState.ACTIVE
+
+
+def test_a_deposit_that_leaves_again_is_no_drawdown():
+    rich = seen(replace(seen(BEGUN, 100.0, DAY), cash=D(160), flows=D(60)), 160.0, DAY + 600)
+    poor = replace(rich, cash=D(100), flows=D(0))
+
+    assert seen(poor, 100.0, DAY + 1_200).trading_state is TradingState.ACTIVE
+
+
+def test_a_position_is_marked_at_what_its_own_side_is_bid():
+    contract = rung(1)
+
+    assert mark_of(contract, D(3)) == D("0.40")
+    assert mark_of(contract, D(-3)) == 1 - D("0.44")
+    assert mark_of(rung(1, ask=None), D(-3)) is None
 
 
 def test_what_cannot_be_valued_buys_nothing():

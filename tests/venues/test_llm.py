@@ -15,7 +15,7 @@ import pytest
 pytest.importorskip("anthropic", reason="the extra llm is not installed")
 
 from evenkeel.events.bets import Bet, Proposal
-from evenkeel.venues.llm import RULES, Mind, heard, shown
+from evenkeel.venues.llm import Mind, heard, shown
 from events.laddered import board, made
 
 D = Decimal
@@ -77,7 +77,7 @@ def said(*given, timeout_s: float = 10.0, **more):
         ('{"factor": 0.25, "reason": "thin"}', 0.25, "thin"),
         ('```json\n{"factor": 1, "reason": "fine"}\n```', 1.0, "fine"),
         ('{"factor": -3, "reason": "no"}', 0.0, "no"),
-        ('{"factor": 5, "reason": "buy more"}', RULES, "wanted 5 times as much, which it may not: buy more"),
+        ('{"factor": 5, "reason": "buy more"}', 1.0, "wanted 5 times as much, which it may not: buy more"),
     ],
     ids=["veto", "shrink", "leave", "below nothing", "enlarge"],
 )
@@ -107,7 +107,7 @@ def test_it_may_veto_and_shrink_and_an_enlargement_is_ignored_and_told(answer, f
 def test_what_is_not_understood_leaves_the_rules_verdict_and_is_told(given, note):
     judgement, asked = said(**given)
 
-    assert judgement.factor == RULES
+    assert judgement.factor == 1.0
     assert note in judgement.note
     assert len(asked) == 1  # nothing is asked twice: a turn waits once
 
@@ -117,7 +117,7 @@ def test_an_answer_that_is_no_json_and_one_that_comes_too_late_leave_the_rules_v
     began = time.monotonic()
     late, _ = said('{"factor": 0}', wait_s=1.5, timeout_s=0.2)
 
-    assert (broken.factor, late.factor) == (RULES, RULES)
+    assert (broken.factor, late.factor) == (1.0, 1.0)
     assert "within 0.2 s" in late.note or "Timeout" in late.note
     assert time.monotonic() - began < 30
 

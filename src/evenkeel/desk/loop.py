@@ -15,6 +15,8 @@ from evenkeel.venues.kalshi_stream import Heard, Missed, Traded, Turned
 
 OPEN_S = 5.0
 """Pause between two looks at an order whose fate is not known."""
+LATE_S = 30
+"""A turn that is later than this is one of its own time, not of the grid's: what it sees is of now."""
 _ENDS = frozenset({"determined", "settled"})
 QUIET_S = 10
 """Least time between two turns that the stream asks for: a busy market is not looked at more often."""
@@ -65,7 +67,7 @@ def serve(
         time = int(desk.now())
         due = time // interval_s * interval_s
         rung = bell is not None and time >= last + QUIET_S and bell.taken()
-        at = due if due > last else time if rung else -1
+        at = due if due > last and time - due <= LATE_S else time if due > last or rung else -1
         if at > last:
             told(at, desk.turn(at))
             turns, last = turns + 1, at

@@ -249,8 +249,8 @@ class Desk:
         if self.halted():
             return Decision(counts={"HALT": len(board.contracts)})
         assets = {c.asset for c in board.contracts if c.asset}
-        spots = self.sight.spots(assets, slot.time) if assets else {}
-        return decide(slot, judged, board, spots, self.voices(slot.time), self.limits, self.critic)
+        spots = self.sight.spots(assets, board.time) if assets else {}
+        return decide(slot, judged, board, spots, self.voices(board.time), self.limits, self.critic)
 
     def _tell(self, slot: Slot, judged: Ledger, decision: Decision) -> None:
         gain = judged.equity
