@@ -158,3 +158,7 @@ def test_orders_say_yes_contracts_and_yes_prices():
     assert decided(rung(1)).limits[buy.id] == D("0.44")
     assert decided(rung(1), speaks=speaking(p=0.2)).limits[sell.id] == D("0.40")
     assert buy.id == decided(rung(1)).orders[0].id == f"k{NOW:x}-0-KXBTCD-1-T1"
+
+
+def test_an_empty_board_is_no_trouble():
+    assert decided() == Decision()

@@ -232,3 +232,20 @@ def test_a_day_that_loses_too_much_is_an_alert_in_the_journal(tmp_path):
 
     assert (row["level"], row["code"], row["text"]) == ("warning", "DAILY_LOSS", "the desk is REDUCING")
     assert made.ledger.slots[-1].orders == 0
+
+
+@pytest.mark.parametrize("live", [False, True], ids=["on paper", "at the account"])
+def test_an_order_that_never_left_is_refused_and_not_unknown(tmp_path, key, live):
+    """The market cannot be asked for just before the order: nothing is awaited, the next turn is free."""
+    with served() as (url, box), opened(tmp_path, url, box.clock.now, key=key if live else None) as made:
+        box.faults.replace([Fault("status", path="/kalshi/trade-api/v2/markets/KX*", status=503)])
+        first = turn(made, box)
+        orders = recent(made.desk.journal.path, "orders", limit=9)
+        box.faults.replace([])
+        again = turn(made, box)
+
+    assert (first, again) == ("done", "done")
+    assert orders
+    assert {row["status"] for row in orders} == {"REJECTED"}
+    assert all("cannot be had" in row["note"] for row in orders)
+    assert "BUY" in actions(made)

@@ -23,7 +23,7 @@ from evenkeel.desk.record import alert, closed, plan_of, skipped
 from evenkeel.engine import execution, protocol, step
 from evenkeel.engine.ports import Broker
 from evenkeel.engine.slots import spent
-from evenkeel.errors import FeedError, VenueError, VenueUnknownError
+from evenkeel.errors import DataError, FeedError, VenueError, VenueUnknownError
 from evenkeel.events.evidence import Voices
 from evenkeel.events.fair import Spot
 from evenkeel.journal import Journal
@@ -119,7 +119,7 @@ class Desk:
             if not self._in_line(time):
                 return self._ended(slot, "skipped", "venue_differs")
             return self._traded(slot)
-        except (VenueError, VenueUnknownError, FeedError) as error:
+        except (VenueError, VenueUnknownError, FeedError, DataError) as error:
             self.log.warning("kalshi_turn_failed", slot=slot.id, error=str(error))
             return self._ended(slot, "failed", "venue_unavailable")
 

@@ -17,6 +17,7 @@ from evenkeel.types import Fill, Holdings, Order
 from evenkeel.venues.kalshi import Kalshi
 from evenkeel.venues.kalshi_account import IMMEDIATE, KalshiAccount, Terms
 from evenkeel.venues.kalshi_account_rows import Settlement
+from evenkeel.venues.kalshi_rows import Market
 from evenkeel.venues.kalshi_wire import always
 
 LONGEST_S: Final = 600
@@ -50,10 +51,17 @@ class KalshiBroker:
             raise VenueError(f"{order.asset}: Kalshi takes no order without a limit")
         resting = Terms("good_till_canceled", post_only=True, expires=time + LONGEST_S)
         terms = resting if order.style == MAKER else IMMEDIATE
-        placed = self._account.send(order, self._market.market(order.asset), limit, terms, may)
+        placed = self._account.send(order, self._now(order.asset), limit, terms, may)
         with suppress(VenueError, VenueUnknownError):  # it was taken: what became of it is asked for again
             return self._account.order(placed.id) or placed
         return placed
+
+    def _now(self, ticker: str) -> Market:
+        """The market as it is. Raises VenueError: nothing was sent."""
+        try:
+            return self._market.market(ticker)
+        except VenueUnknownError as error:
+            raise VenueError(f"not sent, the market cannot be had: {error}") from None
 
     def cancel(self, asset: str, venue_id: str, time: int, /) -> VenueOrder | None:  # noqa: ARG002 - a port's
         """Take back one order; -> what became of it."""

@@ -127,12 +127,15 @@ class PaperKalshi:
             return known
         if limit is None:
             raise VenueError(f"{order.asset}: Kalshi takes no order without a limit")
-        market = self._market.market(order.asset)
+        try:
+            market, book = self._market.market(order.asset), self._market.book(order.asset)
+            terms = self._rate(market)
+        except VenueUnknownError as error:
+            raise VenueError(f"{order.asset}: not sent, the market cannot be had: {error}") from None
         check(order, market, limit, IMMEDIATE)
         if self._now() * 1000 >= market.closes:
             raise VenueError(f"{market.ticker}: the market has closed")
-        terms = self._rate(market)
-        fills = paper.taken(order, self._market.book(order.asset), limit, terms, time)
+        fills = paper.taken(order, book, limit, terms, time)
         if not may():
             raise VenueError("not sent, no longer allowed when its turn came")
         if order.style == MAKER:
