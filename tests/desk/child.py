@@ -10,11 +10,14 @@ from typing import Any
 
 import requests
 
-from desk.world import opened
+from desk.world import EAGER, opened
 from evenkeel.desk import files
+from evenkeel.desk.decide import Limits
 from evenkeel.store import RealDisk
 from evenkeel.venues import kalshi_wire
 from evenkeel.venues.kalshi_wire import Credentials
+
+STEP = 300
 
 
 class Fuse:
@@ -58,7 +61,7 @@ class Clock:
         requests.put(self._url, json={"now": moment}, timeout=10).raise_for_status()
 
 
-def live(home: Path, url: str, until: int, key: tuple[str, str] | None, kill_at: int, step: int = 300) -> None:
+def live(home: Path, url: str, until: int, key: tuple[str, str] | None, kill_at: int, limits: Limits = EAGER) -> None:
     """One life: turns until `until`, or until it is killed. key  id and PEM; None = on paper."""
     fuse = Fuse(kill_at)
     for verb in ("write", "sync", "link", "replace", "unlink", "sync_folder"):
@@ -68,7 +71,11 @@ def live(home: Path, url: str, until: int, key: tuple[str, str] | None, kill_at:
     kalshi_wire.exchange = fuse.around(kalshi_wire.exchange)
     kalshi_wire.Wire.__init__.__kwdefaults__["carry"] = kalshi_wire.exchange
     clock = Clock(url)
-    with opened(home, url, clock, key=Credentials(*key) if key else None, durable=False) as made:
+    account = Credentials(*key) if key else None
+    with opened(home, url, clock, key=account, durable=False, limits=limits) as made:
         while clock() < until:
-            made.desk.turn(int(clock()) // step * step)
-            clock.set(int(clock()) // step * step + step + 1)
+            made.desk.turn(int(clock()) // STEP * STEP)
+            while limits.maker is not None and made.ledger.open_slots and clock() % STEP < STEP - 30:
+                clock.set(clock() + 20)
+                made.desk.resolve()
+            clock.set(int(clock()) // STEP * STEP + STEP + 1)
