@@ -148,7 +148,8 @@ class Killer:
 
 def stage(folder: Path) -> Market:
     """Compute the market once, for all runs."""
-    given = sets("strategy=equal_weight", f"universe.only=[{COINS}]", "history.days=31", *WINDOW)[1::2]
+    wanted = (f"universe.only=[{COINS}]", "overlay.cold_start_h=0", "history.days=31")  # what is held is no surprise
+    given = sets("strategy=equal_weight", *wanted, *WINDOW)[1::2]
     loaded = configs.load(ROOT / "config" / "demo.yaml", environ={}, overrides=given, home=folder)
     start, end = wiring.window(loaded.config)
     panel, _ = wiring.market(loaded.config, folder, start - 31 * 86_400, end)
