@@ -44,7 +44,7 @@ def desk(run, tmp_path, box):
 
 
 def test_scan_shows_every_market_with_its_fair_value_and_why_it_is_not_bought(desk):
-    told = desk("scan", "--series", "KXBTCD,KXETHD,KXNBAGAME", "--json").json
+    told = desk("scan", "--series", "KXBTCD,KXETHD,KXHIGHNY", "--json").json
     named = {row["series"]: row["said"] for row in told["series"]}
 
     assert {row["ticker"].partition("-")[0] for row in told["markets"]} <= {"KXBTCD", "KXETHD"}
@@ -53,7 +53,7 @@ def test_scan_shows_every_market_with_its_fair_value_and_why_it_is_not_bought(de
     assert any(row["fair"] is not None and 0 < row["fair"] < 1 for row in told["markets"])
     assert told["proposals"] == []
     assert named == dict.fromkeys(("KXBTCD", "KXETHD"), "not traded: 0 of 300 settled events were measured")
-    assert told["refused"] == {"KXNBAGAME": "no fitted model speaks for it"}
+    assert told["refused"] == {"KXHIGHNY": "no fitted model speaks for it"}
 
 
 def test_scan_of_one_market_and_as_a_table(desk):
@@ -88,8 +88,8 @@ def test_paper_writes_its_three_files_and_status_agrees(desk, run, tmp_path):
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
-        (["paper", "--series", "KXNBAGAME", "--once"], 3, "KXNBAGAME: no fitted model speaks for it"),
-        (["scan", "--series", "KXNBAGAME"], 3, "KXNBAGAME: no fitted model speaks for it"),
+        (["paper", "--series", "KXHIGHNY", "--once"], 3, "KXHIGHNY: no fitted model speaks for it"),
+        (["scan", "--series", "KXHIGHNY"], 3, "KXHIGHNY: no fitted model speaks for it"),
         (["paper", "--once", "--for", "1h"], 2, "--once runs one turn"),
         (["paper", "--once", "--interval", "soon"], 2, "--interval 'soon' is not a duration"),
         (["paper", "--once", "--min-edge", "2"], 2, "kalshi.stake.min_edge"),
