@@ -270,7 +270,7 @@ def _introduce(made: Context, found: Loaded, key: Credentials | None, folder: Pa
     errors().print(f"evenkeel {doing}: {desk.address(found.config)}, home {made.home.resolve()}, rows in {folder}",
                    soft_wrap=True)  # fmt: skip
     for row in rows:
-        errors().print(f"{row['series']}: {row['model']}, {row['said']}", soft_wrap=True)
+        errors().print(row["words"] or f"{row['series']}: {row['model']}, {row['said']}", soft_wrap=True)
 
 
 def _document(command: str, ledger: Ledger) -> dict[str, Any]:

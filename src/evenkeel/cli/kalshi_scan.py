@@ -125,7 +125,7 @@ def _show(document: dict[str, Any], most: int) -> None:
     counts = Counter(row["why"] for row in markets)
     say(f"{len(markets)} markets at {document['time']}: " + ", ".join(f"{n} {why}" for why, n in counts.most_common()))
     for row in document["series"]:
-        say(f"{row['series']}: {row['model']}, {row['said']}")
+        say(row["words"] or f"{row['series']}: {row['model']}, {row['said']}")
     for name, why in document["refused"].items():
         say(f"{name}: refused, {why}")
     for leg in document["proposals"]:
