@@ -8,8 +8,8 @@ import pytest
 
 from desk.world import Prices, served, wire
 from evenkeel.archive import contracts
-from evenkeel.desk.collect import Kept, collected
-from evenkeel.errors import DataError
+from evenkeel.desk.collect import Kept, collected, watched
+from evenkeel.errors import DataError, VenueUnknownError
 from evenkeel.research.kalshi import ladders
 from evenkeel.venues.kalshi import Kalshi
 
@@ -77,3 +77,25 @@ def test_a_damaged_file_is_named_and_left_alone(tmp_path):
     with pytest.raises(DataError, match=r"KXBTC\.parquet cannot be read .*: move it away"):
         contracts.ended(tmp_path, "KXBTC")
     assert path.read_bytes() == b"no parquet"
+
+
+def test_a_look_that_fails_is_counted_and_the_next_one_is_due():
+    """At the grid's times, from at once; until its time is over or it is asked to stop."""
+    clock, told, waits = [1_000.0], [], []
+
+    def look(at: int) -> Kept:
+        if at == 1_200:
+            raise VenueUnknownError("HTTP 503")
+        return Kept(quotes=5)
+
+    def pause(seconds: float) -> bool:
+        waits.append(seconds)
+        clock[0] += seconds
+        return False
+
+    done = watched(look, 300, now=lambda: clock[0], pause=pause, told=lambda *row: told.append(row), until=2_000)
+
+    assert done == (Kept(quotes=15), 1)
+    assert [(at, wrong) for at, _, wrong in told] == [(1_000, ""), (1_200, "HTTP 503"), (1_500, ""), (1_800, "")]
+    assert waits == [200.0, 300.0, 300.0]
+    assert watched(look, 300, now=lambda: 3_000.0, pause=lambda _: True, told=lambda *_: None)[0] == Kept(quotes=5)

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from evenkeel.cli.kalshi_options import Series, loaded, period
 from evenkeel.cli.opening import stopping
 from evenkeel.cli.output import AsJson, ConfigFile, Context, Overrides, emit, errors, say
-from evenkeel.errors import FeedError, StoppedError, VenueError, VenueUnknownError
 from evenkeel.units import duration, iso
+
+if TYPE_CHECKING:
+    from evenkeel.config import Loaded
 
 
 def register(app: typer.Typer) -> None:
@@ -33,50 +36,44 @@ def collect(
     as_json: AsJson = False,
 ) -> None:
     """Keep what is quoted, traded and paid, without any key. After ctrl-c the same command goes on."""
-    from evenkeel.archive import contracts
-    from evenkeel.desk import collect as desk
-    from evenkeel.venues.kalshi import Kalshi
-    from evenkeel.wiring import desk as parts
-
     made: Context = context.obj
     found, _ = loaded(made, config, overrides, series=series, interval=period("--interval", interval))
-    wanted, stop, total = found.config.kalshi.screen.series, threading.Event(), desk.Kept()
-    market, spots = Kalshi(parts.public(found.config, stop)), parts.spots(found.config, stop)
-    until = None if last is None else time.time() + (period("--for", last) or 0)
-    every, failed = found.config.kalshi.interval, 0
+    length = 0 if once else period("--for", last)
+    document = _watched(made, found, math.inf if length is None else time.time() + length, quiet=as_json)
+    if as_json:
+        emit(document)
+    else:
+        say(f"{document['quotes']} quotes, {document['ends']} ends, {document['trades']} trades; "
+            f"{document['failed']} looks failed")  # fmt: skip
+        for row in document["files"]:
+            say(f"{row['path']}: {row['rows']} quotes, {row['settled']} of markets that have ended")
+    if once and document["failed"]:
+        raise typer.Exit(1)
+
+
+def _watched(made: Context, found: Loaded, until: float, *, quiet: bool) -> dict[str, Any]:
+    """Look until then or until asked to stop, and join what was kept."""
+    from evenkeel.archive import contracts
+    from evenkeel.desk.collect import Kept, collected, watched
+    from evenkeel.venues.kalshi import Kalshi
+    from evenkeel.wiring import desk
+
+    wanted, every, stop = found.config.kalshi.screen.series, found.config.kalshi.interval, threading.Event()
+    market, spots = Kalshi(desk.public(found.config, stop)), desk.spots(found.config, stop)
+
+    def told(at: int, total: Kept, wrong: str) -> None:
+        if not quiet:
+            errors().print(f"{iso(at)} {wrong or f'{total.quotes} quotes, {total.ends} ends'}", soft_wrap=True)
+
     with stopping(stop):
-        while not stop.is_set():
-            now = int(time.time())
-            try:
-                total, said = _looked(total, lambda at=now: desk.collected(made.home, market, wanted, spots, at))
-                failed += said is not None
-                if not as_json:
-                    errors().print(f"{iso(now)} {said or f'{total.quotes} quotes, {total.ends} ends'}", soft_wrap=True)
-            except StoppedError:
-                break
-            left = now // every * every + every - time.time()
-            if once or (until is not None and time.time() + left >= until) or stop.wait(max(left, 0.05)):
-                break
+        total, failed = watched(
+            lambda at: collected(made.home, market, wanted, spots, at), every, now=time.time, pause=stop.wait,
+            told=told, until=until,
+        )  # fmt: skip
     files = {name: contracts.joined(made.home, name) for name in wanted}
-    document: dict[str, Any] = {
+    return {
         "command": "kalshi collect", "quotes": total.quotes, "ends": total.ends, "trades": total.trades,
         "failed": failed, "every": duration(every),
         "files": [{"series": name, "path": str(path), "rows": rows, "settled": ended}
                   for name, (path, rows, ended) in files.items()],
     }  # fmt: skip
-    if as_json:
-        emit(document)
-    else:
-        say(f"{total.quotes} quotes, {total.ends} ends, {total.trades} trades; {failed} looks failed")
-        for row in document["files"]:
-            say(f"{row['path']}: {row['rows']} quotes, {row['settled']} of markets that have ended")
-    if once and failed:
-        raise typer.Exit(1)
-
-
-def _looked(total: Any, look: Any) -> tuple[Any, str | None]:
-    """What there is after a look, and why it failed if it did: the next one is due all the same."""
-    try:
-        return total + look(), None
-    except (VenueError, VenueUnknownError, FeedError) as error:
-        return total, f"nothing was kept: {error}"

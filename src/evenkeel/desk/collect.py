@@ -6,7 +6,8 @@ ended and what was traded in it. The same pass again adds nothing.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any
 
 from evenkeel.archive import contracts
 from evenkeel.desk.sight import Spots
+from evenkeel.errors import FeedError, StoppedError, VenueError, VenueUnknownError
 from evenkeel.events.fair import Spot
 from evenkeel.venues.kalshi import Kalshi
 from evenkeel.venues.kalshi_board import asset_of
@@ -41,6 +43,34 @@ def collected(home: Path, market: Kalshi, series: Sequence[str], spots: Spots, t
     for name in series:
         done += _board(home, market, name, prices, time) + _ends(home, market, name)
     return done
+
+
+def watched(
+    look: Callable[[int], Kept],
+    every_s: int,
+    *,
+    now: Callable[[], float],
+    pause: Callable[[float], bool],
+    told: Callable[[int, Kept, str], None],
+    until: float = math.inf,
+) -> tuple[Kept, int]:
+    """Looks at the multiples of `every_s` until `until` (UTC s), the first at once; -> all of it, and how many failed.
+
+    pause  waits so many seconds, True = it was asked to stop · told  gets time, sum and what went wrong of each look
+    """
+    total, failed = Kept(), 0
+    while True:
+        at, wrong = int(now()), ""
+        try:
+            total += look(at)
+        except StoppedError:
+            return total, failed
+        except (VenueError, VenueUnknownError, FeedError) as error:
+            failed, wrong = failed + 1, str(error)
+        told(at, total, wrong)
+        following = at // every_s * every_s + every_s
+        if following >= until or pause(max(following - now(), 0.05)):
+            return total, failed
 
 
 def _board(home: Path, market: Kalshi, series: str, prices: Mapping[str, Spot], time: int) -> Kept:
