@@ -10,6 +10,7 @@ from itertools import pairwise
 import pytest
 import structlog
 
+from desk.checker import check
 from desk.world import SERIES, opened, served
 from evenkeel import config as configs
 from evenkeel.desk.loop import Bell, serve
@@ -68,6 +69,7 @@ def test_a_trade_on_the_stream_asks_for_a_turn(tmp_path):
                 made.desk, 86_400, stopped=lambda: len(times) >= 4 or time.monotonic() > deadline, pause=pause,
                 told=lambda at, _: times.append(at), bell=bell,
             )  # fmt: skip
+        check(tmp_path, box.kalshi, "100", paper=True)
 
     assert len(times) == 4
     assert all(b - a >= 10 for a, b in pairwise(times))
