@@ -48,7 +48,7 @@ EAGER = Limits(
     StakeSettings(kelly=0.5, min_edge=0.0, max_edge=0.5, market=0.05, event=0.05, cluster=0.3, category=0.9, total=0.9),
     RiskSettings(daily_loss=1.0, drawdown=1.0, asset=0.6),
 )
-"""A desk that trades often and badly: there is no edge to be had in the sandbox."""
+"""A desk that trades often. What it earns proves nothing: the sandbox's makers price with one fixed volatility."""
 
 
 @contextmanager
