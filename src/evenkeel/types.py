@@ -12,8 +12,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from decimal import Decimal
 from enum import StrEnum
-from functools import lru_cache
-from typing import Any, TypeVar
+from functools import lru_cache, wraps
+from operator import is_
+from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +33,7 @@ def places(assets: tuple[str, ...]) -> Mapping[str, int]:
 
 
 T = TypeVar("T")
+P = ParamSpec("P")
 
 
 def frozen(array: Array) -> Array:
@@ -44,6 +46,25 @@ def frozen(array: Array) -> Array:
 def unknown(size: int) -> Array:
     """(size,) NaN."""
     return frozen(np.full(size, np.nan))
+
+
+def kept(function: Callable[P, T]) -> Callable[P, T]:
+    """Keeps the last answer of a pure function, for the very same objects, which nobody may change.
+
+    A venue shows the same mapping until it trades, and three slots see one row of prices.
+    """
+    last: list[tuple[tuple[Any, ...], Any]] = [((object(),), None)]
+
+    @wraps(function)
+    def asked(*given: P.args, **named: P.kwargs) -> T:
+        known, answer = last[0]
+        if named or len(known) != len(given) or not all(map(is_, known, given)):
+            answer = function(*given, **named)
+            if not named:
+                last[0] = given, answer
+        return answer  # type: ignore[no-any-return]
+
+    return asked
 
 
 def changed(obj: T, **changes: Any) -> T:
@@ -542,34 +563,31 @@ class Book:
 
     def valued(self, assets: tuple[str, ...], price: Array) -> tuple[float, Array]:
         """Equity in USD and share of it per asset, (N,). Raises ValueError when a held asset has no price."""
-        at, held = _held(assets, self.holdings.units)
-        paid = price[at]
-        equity = float(self.holdings.cash) + float(held @ paid)
-        if not math.isfinite(equity) and not np.isfinite(paid).all():
-            missing = [assets[i] for i, p in zip(at, paid, strict=True) if not np.isfinite(p)]
-            raise ValueError(f"no price was ever seen for held {', '.join(missing)}: equity is unknown")
-        weights = np.zeros(len(assets))
-        weights[at] = held * paid / equity
-        return equity, weights
+        value = _value if price.flags.writeable else _valued
+        return value(assets, price, self.holdings.units, self.holdings.cash)
 
 
+def _value(assets: tuple[str, ...], price: Array, units: Mapping[str, Decimal], cash: Decimal) -> tuple[float, Array]:
+    at, held = _held(assets, units)
+    paid = price[at]
+    equity = float(cash) + float(held @ paid)
+    if not math.isfinite(equity) and not np.isfinite(paid).all():
+        missing = [assets[i] for i, p in zip(at, paid, strict=True) if not np.isfinite(p)]
+        raise ValueError(f"no price was ever seen for held {', '.join(missing)}: equity is unknown")
+    weights = np.zeros(len(assets))
+    weights[at] = held * paid / equity
+    return equity, frozen(weights)
+
+
+_valued = kept(_value)
+
+
+@kept
 def _held(assets: tuple[str, ...], units: Mapping[str, Decimal]) -> tuple[IntArray, Array]:
-    """Positions of the assets that are held, ascending, and the units of each.
-
-    The last answer is kept: a venue shows the same mapping until it trades, and most slots trade nothing.
-    """
-    for of, shown, at, held in _LAST_HELD:
-        if of is assets and shown is units:
-            return at, held
+    """Positions of the assets that are held, ascending, and the units of each."""
     place = places(assets)
     rows = sorted([(place[a], float(quantity)) for a, quantity in units.items() if quantity and a in place])
-    at = np.array([i for i, _ in rows], dtype=np.int64)
-    held = np.array([quantity for _, quantity in rows])
-    _LAST_HELD[:] = [(assets, units, at, held)]
-    return at, held
-
-
-_LAST_HELD: list[tuple[tuple[str, ...], Mapping[str, Decimal], IntArray, Array]] = []
+    return np.array([i for i, _ in rows], dtype=np.int64), np.array([quantity for _, quantity in rows])
 
 
 # ---------------------------------------------------------------- opinions and plans

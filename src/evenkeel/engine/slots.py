@@ -90,7 +90,7 @@ def ended(memory: Memory, outcome: SlotOutcome, **also: Any) -> Memory:
     return changed(
         memory,
         records=memory.records + 1,
-        slots=(*memory.slots[-(KEEP - 1) :], outcome),
+        slots=memory.slots[1 - KEEP :] + (outcome,),  # noqa: RUF005 - one copy, not three
         counts={**memory.counts, outcome.kind: kind},
         **also,
     )

@@ -13,7 +13,7 @@ from decimal import Decimal
 from math import isfinite
 from typing import Any
 
-from evenkeel.types import Carry, DayMark, Fill, Holdings, Memory, Position, changed
+from evenkeel.types import Carry, DayMark, Fill, Holdings, Memory, Position, changed, kept
 from evenkeel.units import DAY_S
 
 NAN = float("nan")
@@ -197,6 +197,7 @@ def mark_days(days: tuple[DayMark, ...], time: int, equity: float) -> tuple[DayM
     return (*days[-(PEAK_DAYS - 1) :], DayMark(day, equity, equity))
 
 
+@kept
 def peak(days: tuple[DayMark, ...]) -> float:
     """Highest equity of the last 90 days, USD."""
     return max([day.high for day in days])

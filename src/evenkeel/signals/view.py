@@ -22,7 +22,20 @@ from evenkeel.signals import rule as rules
 from evenkeel.signals.alpha import AlphaModel
 from evenkeel.signals.blend import PRIOR_STRENGTH, OpinionSettings, Said
 from evenkeel.signals.crowd import Crowd
-from evenkeel.types import Array, BoolArray, Brain, Health, IntArray, Opinion, Panel, View, changed, frozen, unknown
+from evenkeel.types import (
+    Array,
+    BoolArray,
+    Brain,
+    Health,
+    IntArray,
+    Opinion,
+    Panel,
+    View,
+    changed,
+    frozen,
+    kept,
+    unknown,
+)
 from evenkeel.units import DAY_S, HOUR_S, YEAR_S
 
 COVARIANCE_H = 720
@@ -87,8 +100,8 @@ class Signals:
 
     def row(self, time: int) -> int:
         """Index of the newest row closed at or before `time`; -1 if there is none."""
-        grid, step = self.panel.time, self.panel.bar_s
-        return min(max((time - int(grid[0])) // step, -1), len(grid) - 1)
+        begin, rows = _grid(self.panel.time)
+        return min(max((time - begin) // self.panel.bar_s, -1), rows - 1)
 
     def at(self, time: int, since: int) -> View:
         """What a slot at `time` sees, whose last evidence was the bar closed at `since` (0 = none).
@@ -187,6 +200,12 @@ class Signals:
             return opinions.absent("alpha", size, wanted=wanted.alpha, why=self.brain.without.get("alpha", ""))
         doubt, shown = self.doubts.get(i, ""), wanted.alpha_in_sample
         return alpha.opinion(self.brain.alpha, self.alpha[i], time, self.panel.bar_s, doubt=doubt, in_sample=shown)
+
+
+@kept
+def _grid(time: IntArray) -> tuple[int, int]:
+    """First UTC s and length of a grid (T,)."""
+    return int(time[0]), len(time)
 
 
 def compute(panel: Panel, brain: Brain, settings: SignalSettings, first: int = 0, crowd: Crowd = NOBODY) -> Signals:
