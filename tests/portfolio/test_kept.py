@@ -1,0 +1,65 @@
+"""An answer is kept for the very same objects only, and never for one that may still change."""
+
+from decimal import Decimal
+
+import numpy as np
+import pytest
+
+from evenkeel.types import Book, Holdings, Identity, Memory, frozen, kept
+
+ASSETS = ("BTC", "ETH")
+MEMORY = Memory(Identity("paper", "a", "virtual", "w"), 0)
+
+
+def book(cash="100", btc="2"):
+    return Book(Holdings(0, Decimal(cash), {"BTC": Decimal(btc)}), MEMORY)
+
+
+def test_the_very_same_objects_are_asked_once():
+    asked = []
+
+    @kept
+    def once(*given):
+        asked.append(given)
+        return len(asked)
+
+    a, b = [1], [1]
+    assert [once(a), once(a), once(b), once(a), once(a, b), once(a, b)] == [1, 1, 2, 3, 4, 4]
+
+
+def test_an_error_is_not_kept():
+    asked = []
+
+    @kept
+    def broken(x):
+        asked.append(x)
+        raise ValueError("planted")
+
+    for _ in range(2):
+        with pytest.raises(ValueError, match="planted"):
+            broken(ASSETS)
+    assert len(asked) == 2
+
+
+def test_other_cash_units_or_prices_are_valued_anew():
+    price, dearer = frozen(np.array([50.0, 1.0])), frozen(np.array([75.0, 1.0]))
+    first = book()
+
+    assert [first.equity(ASSETS, price), first.equity(ASSETS, price), first.equity(ASSETS, dearer)] == [200, 200, 250]
+    assert [book(cash="0").equity(ASSETS, price), book(btc="4").equity(ASSETS, price)] == [100, 300]
+
+
+def test_prices_that_may_still_change_are_valued_anew():
+    price, held = np.array([50.0, 1.0]), book()
+
+    assert held.equity(ASSETS, price) == 200
+    price[0] = 100.0
+    assert held.equity(ASSETS, price) == 300
+    assert held.weights(ASSETS, price)[0] == pytest.approx(2 / 3)
+
+
+def test_weights_that_are_kept_cannot_be_written():
+    price = frozen(np.array([50.0, 1.0]))
+
+    with pytest.raises(ValueError, match="read-only"):
+        book().weights(ASSETS, price)[0] = 1.0
