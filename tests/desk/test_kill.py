@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 from collections import Counter
 from dataclasses import replace
@@ -17,6 +18,7 @@ from evenkeel.desk.decide import Limits
 from evenkeel.desk.maker import MakerSettings
 from evenkeel.sandbox import kalshi_keys
 
+FULL = os.environ.get("EVENKEEL_TEST_PROFILE") == "full"
 FORK = get_context("forkserver")
 FORK.set_forkserver_preload([
     "evenkeel.desk.sight", "evenkeel.desk.turn", "evenkeel.market.synthetic", "evenkeel.sandbox.app",
@@ -69,13 +71,14 @@ def test_killed_while_orders_rest_none_is_forgotten(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("paper", [True, False], ids=["on paper", "at the account"])
-def test_a_week_killed_a_hundred_times(tmp_path, paper):
-    """2,016 turns of five minutes; every life is killed somewhere among its first 1,500 effects."""
-    with served(days=8) as (url, box):
-        until = int(box.clock.now()) + 7 * 86_400
-        killed = lives(tmp_path, url, until, 100, 1_500, paper=paper, seed=11)
+def test_days_of_turns_killed_again_and_again(tmp_path, paper):
+    """A week of turns every five minutes and a hundred kills (short: two days, thirty), anywhere among a life's effects."""
+    days, kills, effects = (7, 100, 1_500) if FULL else (2, 30, 700)
+    with served(days=days + 1) as (url, box):
+        until = int(box.clock.now()) + days * 86_400
+        killed = lives(tmp_path, url, until, kills, effects, paper=paper, seed=11)
         done = check(tmp_path, box.kalshi, "100", paper=paper)
 
-    assert killed == 100
+    assert killed == kills
     assert isinstance(done, Counter)
-    assert done["SETTLE"] > 100
+    assert done["SETTLE"] > 14 * days
