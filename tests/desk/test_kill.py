@@ -72,7 +72,7 @@ def test_killed_while_orders_rest_none_is_forgotten(tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("paper", [True, False], ids=["on paper", "at the account"])
 def test_days_of_turns_killed_again_and_again(tmp_path, paper):
-    """A week of turns every five minutes and a hundred kills (short: two days, thirty), anywhere among a life's effects."""
+    """A week of five-minute turns and 100 kills (short: two days, 30), anywhere among the effects of a life."""
     days, kills, effects = (7, 100, 1_500) if FULL else (2, 30, 700)
     with served(days=days + 1) as (url, box):
         until = int(box.clock.now()) + days * 86_400
