@@ -140,7 +140,11 @@ def test_events_that_close_together_are_not_torn_apart():
     alone = np.arange(80).astype(np.str_)
     games = replace(games, event=alone, cluster=alone)
     for part in (0.41, 0.5, 0.58):
-        split.refuse(games, split.by_time(games, part))
+        train = split.by_time(games, part)
+
+        split.refuse(games, train)
+        assert set(games.close[train]).isdisjoint(games.close[~train])
+        assert 0 < train.sum() < 80
 
 
 def test_a_split_by_random_rows_is_refused():

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from evenkeel.errors import UsageError, VenueError, VenueUnknownError
+from evenkeel.errors import AccessRefusedError, UsageError, VenueError, VenueUnknownError
 from evenkeel.sandbox.faults import Fault
 from evenkeel.sandbox.kalshi_boards import Synthetic
 from evenkeel.sandbox.kalshi_orders import Held, fee, reserve
@@ -18,7 +18,7 @@ from evenkeel.sandbox.market import Market
 from evenkeel.types import IntentStatus
 from evenkeel.venues.kalshi_account import Terms
 from evenkeel.venues.kalshi_rows import on_grid
-from evenkeel.venues.kalshi_wire import AbsentError, AccessRefusedError, Credentials, RefusedError, SeenError
+from evenkeel.venues.kalshi_wire import AbsentError, Credentials, RefusedError, SeenError
 from sandbox.kalshi_world import NOW, SEED, D, desk, order
 from venues.exchanges import PAIRS, panel
 

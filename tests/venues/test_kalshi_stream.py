@@ -9,11 +9,11 @@ from decimal import Decimal
 import numpy as np
 import pytest
 
-from evenkeel.errors import VenueError
+from evenkeel.errors import AccessRefusedError, VenueError
 from evenkeel.sandbox.faults import Fault
 from evenkeel.venues import kalshi_stream as streams
 from evenkeel.venues.kalshi_stream import BookSeen, BrokenError, Filled, Follower, Lost, Missed, Traded, Turned
-from evenkeel.venues.kalshi_wire import AccessRefusedError, Credentials
+from evenkeel.venues.kalshi_wire import Credentials
 from sandbox.kalshi_world import desk, order
 
 D = Decimal

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from evenkeel.events.fitted import Known, Part
     from evenkeel.events.pipeline import StakeSettings
     from evenkeel.events.stake import Skill
+    from evenkeel.research.kalshi.evidence import Played
     from evenkeel.research.kalshi.play import Chooser
     from evenkeel.research.kalshi.source import Source
 
@@ -93,14 +94,18 @@ def backtest(
     say(f"{model}{'' if after is None else f', on quotes after {iso(after)}, when its training ends'}")
     say(told.words)
     if part is not None and rule == "desk":
-        if note:
-            say(note)
-        for words in part.words.values():
-            say(f"- {words}")
-        if not told.bets:
-            say("`--rule believe` takes the model at its word, to see what that would have brought")
+        for line in _why(note, part, told):
+            say(line)
     say(f"bankroll {plain(cash)} -> {plain(cash + book['total_pnl'])} USD, largest drawdown {book['max_drawdown']:.1%}")
     say(f"{ledger.TRADES}, {ledger.EQUITY} and {ledger.BOOK} are in {folder}")
+
+
+def _why(note: str, part: Part, told: Played) -> list[str]:
+    """What the desk's own rule rests on, a line each, and how to see the bets where it makes none."""
+    lines = ([note] if note else []) + [f"- {words}" for words in part.words.values()]
+    if not told.bets:
+        lines.append("`--rule believe` takes the model at its word, to see what that would have brought")
+    return lines
 
 
 def _money(option: str, text: str) -> Decimal:

@@ -18,12 +18,12 @@ from urllib.parse import urlsplit
 
 import numpy as np
 
-from evenkeel.errors import VenueError, VenueUnknownError
+from evenkeel.errors import AccessRefusedError, VenueError, VenueUnknownError
 from evenkeel.venues import kalshi_fields as fields
 from evenkeel.venues.kalshi_book import Book, book_of, changed
 from evenkeel.venues.kalshi_fields import Row
 from evenkeel.venues.kalshi_rows import Trade, count_of, price_of, taker_of
-from evenkeel.venues.kalshi_wire import AccessRefusedError, Credentials
+from evenkeel.venues.kalshi_wire import Credentials
 from evenkeel.venues.stream import wait_s
 
 CHANNELS: Final = ("orderbook_delta", "trade", "fill", "market_lifecycle_v2")

@@ -18,7 +18,7 @@ from urllib.parse import urlencode, urlsplit
 
 import requests
 
-from evenkeel.errors import VenueError, VenueUnknownError
+from evenkeel.errors import AccessRefusedError, VenueError, VenueUnknownError
 from evenkeel.venues.kalshi_tokens import Tokens
 from evenkeel.venues.one_request import Answer, Connect, Request, exchange, sends_once
 
@@ -48,10 +48,6 @@ HOSTS: Mapping[str, Host] = {
         "https://external-api.demo.kalshi.co/trade-api/v2", "wss://external-api-ws.demo.kalshi.co/trade-api/ws/v2"
     ),
 }
-
-
-class AccessRefusedError(VenueError):
-    """The venue does not let this key or this place in (HTTP 401, 403, 451): asking again would not help."""
 
 
 class GoneError(VenueError):
