@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -49,14 +50,15 @@ def test_what_the_last_pass_read_stands_behind_the_opinion(venue: Venue, tmp_pat
     assert rebalanced(home, venue)
 
     read = {row["asset"]: row for row in recent(home / "state" / "journal.db", "edge", limit=1000)}
-    why = document(evenkeel(home, "why", "BTC", "--json", *options(venue)))
+    # which coin has run out of its ladder depends on the minute of the day
+    coin = next(asset for asset, row in read.items() if row["reason"] == "TOO_NEW")
+    why = document(evenkeel(home, "why", coin, "--json", *options(venue)))
 
     assert {"BTC", "ETH"} <= read.keys()
-    assert read["BTC"]["reason"] == "TOO_NEW"
-    assert 0.05 < read["BTC"]["vol"] < 5
+    assert 0.05 < read[coin]["vol"] < 5
     assert edge(home)["health"] == "missing"
-    assert "TOO_NEW (BTC" in edge(home)["reason"]
-    assert why["edge"]["event"] == read["BTC"]["event"]
+    assert re.search(rf"TOO_NEW \([^)]*\b{coin}\b", edge(home)["reason"])
+    assert why["edge"]["event"] == read[coin]["event"]
     assert len(why["edge"]["contracts"]) >= 3
 
 

@@ -68,7 +68,7 @@ def test_lists_are_the_same_in_pages_of_any_size():
                 break
 
     assert paged == whole
-    assert len(whole) == 13
+    assert len(whole) == 43
 
 
 def test_a_ladder_is_monotone_and_exactly_one_range_happens():
@@ -95,7 +95,7 @@ def test_events_series_hours_trades_and_candles_are_read():
         assert {row.ticker for row in public.series_list()} >= {"KXBTC", "KXBTCD", "KXBTC15M", "KXETH"}
         event = next(row for row in public.events("KXBTC", "open", nested=True))
         assert event.exclusive
-        assert len(event.markets) == 13
+        assert len(event.markets) == 43
         assert public.event(event.ticker).markets == event.markets
         market = one.market()
         trades = public.trades(market.ticker, NOW - 1_200, NOW)

@@ -64,7 +64,7 @@ def test_a_board_of_the_sandbox_is_sane():
     read = ladders(found)
 
     assert unread == ()
-    assert len(found.contracts) == 24
+    assert len(found.contracts) == 84
     assert {row.status for row in found.contracts} == {"active"}
     assert {row.expiry for row in found.contracts} == {utc("2025-01-02T01:00:00Z")}
     assert not np.isin(read.flaw, (Flaw.CROSSED, Flaw.OFF_GRID)).any()

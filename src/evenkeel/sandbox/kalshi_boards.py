@@ -35,7 +35,7 @@ TAPERED: Final[Grid] = (
 )
 _NEW_YORK: Final = ZoneInfo("America/New_York")
 _VOL: Final = 0.6
-_RUNGS: Final = 5
+_RUNGS: Final = 20
 _NORMAL: Final = NormalDist()
 Levels = dict[Decimal, Decimal]
 """Price USD -> contracts."""

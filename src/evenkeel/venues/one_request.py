@@ -85,11 +85,14 @@ def exchange(connect: Connect, request: Request, limit_s: float) -> Answer:
     if not sends_once(session, request.url):
         raise ValueError("the HTTP session repeats requests on its own: mount adapters with max_retries=0")
     given_up, box = threading.Event(), list[Answer | str]()
+    silence = f"no answer within {limit_s:g} s"
 
     def work() -> None:
         try:
             with session:
                 box.append(_send(session, request, limit_s, given_up))
+        except requests.Timeout:
+            box.append(silence)
         except (OSError, ValueError, HTTPException) as error:
             box.append(type(error).__name__.removeprefix("_"))
 
@@ -98,7 +101,7 @@ def exchange(connect: Connect, request: Request, limit_s: float) -> Answer:
     thread.start()
     thread.join(limit_s)
     given_up.set()
-    answer = box[0] if box else f"no answer within {limit_s:g} s"
+    answer = box[0] if box else silence
     if isinstance(answer, str):
         raise VenueUnknownError(answer)
     return answer
