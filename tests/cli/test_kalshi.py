@@ -71,11 +71,12 @@ def test_paper_writes_its_three_files_and_status_agrees(desk, run, tmp_path):
     time.sleep(1.1)
     again = desk("paper", "--once", "--bankroll", "999", "--json").json
     status = run(tmp_path, "kalshi", "status", "--json").json
+    assert (status["healthy"], status["problems"]) == (True, [])
     book = json.loads((tmp_path / "data" / "paper" / "book.json").read_text())
 
     assert (first["cash"], again["cash"], status["cash"]) == ("250", "250", "250")
     assert again["turns"] == {"done": 2}
-    assert {k: v for k, v in status.items() if k not in ("command", "pid")} == {
+    assert {k: v for k, v in status.items() if k not in ("command", "pid", "healthy", "problems")} == {
         k: v for k, v in again.items() if k != "command"
     }
     assert book | {"updated_at": ""} == {

@@ -10,12 +10,15 @@ import pytest
 
 from desk.checker import check, rows
 from desk.world import EAGER, opened, served
-from evenkeel.desk.risk import RiskSettings
+from evenkeel.desk import alerts
+from evenkeel.desk.ledger import Trade
+from evenkeel.desk.risk import RiskSettings, resumed
 from evenkeel.events.bets import Judgement
 from evenkeel.events.evidence import voices
 from evenkeel.journal import recent
 from evenkeel.sandbox import kalshi_keys
 from evenkeel.sandbox.faults import Fault
+from evenkeel.types import Slot, SlotKind, TradingState
 from evenkeel.venues.kalshi_wire import Credentials
 
 D = Decimal
@@ -248,4 +251,59 @@ def test_an_order_that_never_left_is_refused_and_not_unknown(tmp_path, key, live
     assert orders
     assert {row["status"] for row in orders} == {"REJECTED"}
     assert all("cannot be had" in row["note"] for row in orders)
+    assert "BUY" in actions(made)
+
+
+def test_each_alert_is_a_row_of_the_journal_and_a_line_of_the_log_once(tmp_path, key, caplog):
+    """A deposit is taken over, then a market is halted by a loss: the log has each once, also after a new start."""
+    halting = replace(EAGER, risk=RiskSettings(daily_loss=1.0, drawdown=0.0001, asset=0.6))
+    with served() as (url, box), caplog.at_level("INFO", "desk"):
+        for _ in range(2):
+            with opened(tmp_path, url, box.clock.now, key=key, limits=halting) as made:
+                turn(made, box)
+                if not made.ledger.flows:
+                    box.kalshi.cash[2] += D("25.00")
+                while made.ledger.trading_state is TradingState.ACTIVE:
+                    turn(made, box)
+                found = recent(made.desk.journal.path, "alerts", limit=99)
+    told = [record for record in caplog.records if "kalshi_alert" in record.getMessage()]
+
+    assert {(row["code"], row["level"]) for row in found} == {("EXTERNAL_FLOW", "warning"), ("DRAWDOWN", "page")}
+    assert len(found) == 2
+    assert [record.levelname for record in told] == ["WARNING", "ERROR"]
+    assert ["code='EXTERNAL_FLOW'" in told[0].getMessage(), "code='DRAWDOWN'" in told[1].getMessage()] == [True, True]
+
+
+def test_a_result_that_is_changed_and_a_market_that_is_lost_are_told(tmp_path):
+    """The correction of M8 leaves a warning; what quarantines a market is a page."""
+    (page,) = alerts.of_lost(Slot(SlotKind.SCORE, 60), ["KXBTCD-1-T1"])
+    entry = Trade(60, "KXBTCD-1-T1", "yes", "CORRECT", D(-1), D(2), D(-2), D(98), "result no, was yes")
+    with served() as (url, box), opened(tmp_path, url, box.clock.now) as made:
+        made.desk.commit(lambda now: alerts.corrected(now, [entry], 60))
+        (row,) = recent(made.desk.journal.path, "alerts", limit=9)
+
+    assert (page["level"], page["code"], page["asset"]) == ("page", "QUARANTINED", "KXBTCD-1-T1")
+    assert (row["level"], row["code"]) == ("warning", "RESULT_CHANGED")
+    assert "result no, was yes, -2 USD" in row["text"]
+
+
+def test_a_key_that_is_let_in_no_more_halts_with_a_page_at_the_third_turn(tmp_path, key):
+    """Not by one refusal, and no more than one page; a person resumes, and it trades again."""
+    with served() as (url, box), opened(tmp_path, url, box.clock.now, key=key) as made:
+        box.faults.replace([Fault("status", path="/kalshi/trade-api/v2/portfolio/*", status=401)])
+        said = [turn(made, box) for _ in range(2)]
+        twice = made.ledger.trading_state
+        said += [turn(made, box) for _ in range(2)]
+        halted, pages = made.ledger.state_reason, recent(made.desk.journal.path, "alerts", limit=9)
+        box.faults.replace([])
+        still = turn(made, box)
+        bought = "BUY" in actions(made)
+        made.desk.commit(resumed)
+        turn(made, box)
+
+    assert said == ["access_refused"] * 4
+    assert twice is TradingState.ACTIVE
+    assert halted.startswith("ACCESS_REFUSED: ")
+    assert [(row["level"], row["code"]) for row in pages] == [("page", "ACCESS_REFUSED")]
+    assert (still, bought) == ("done", False)
     assert "BUY" in actions(made)

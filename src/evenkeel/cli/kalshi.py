@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from evenkeel.cli import kalshi_backtest, kalshi_collect, kalshi_scan
+from evenkeel.cli import kalshi_backtest, kalshi_collect, kalshi_scan, kalshi_status
 from evenkeel.cli.kalshi_options import (
     Bankroll,
     MaxContracts,
@@ -28,15 +28,14 @@ from evenkeel.cli.kalshi_options import (
     standing,
 )
 from evenkeel.cli.opening import stopping
-from evenkeel.cli.output import AsJson, ConfigFile, Context, Overrides, emit, errors, say
-from evenkeel.errors import NotReadyError, StoppedError, UsageError
-from evenkeel.units import iso, plain
+from evenkeel.cli.output import AsJson, ConfigFile, Context, Overrides, emit, errors
+from evenkeel.errors import StoppedError, UsageError
+from evenkeel.units import iso
 
 if TYPE_CHECKING:
     from structlog.stdlib import BoundLogger
 
     from evenkeel.config import Loaded
-    from evenkeel.desk.ledger import Ledger
     from evenkeel.desk.loop import Bell
     from evenkeel.desk.turn import Desk
     from evenkeel.venues.kalshi_wire import Credentials
@@ -46,6 +45,7 @@ app = typer.Typer(
 )  # fmt: skip
 kalshi_scan.register(app)
 kalshi_collect.register(app)
+kalshi_status.register(app)
 app.command()(kalshi_backtest.backtest)
 
 Interval = Annotated[str | None, typer.Option("--interval", help="Period of its turns, such as 300 or 5m.")]
@@ -124,24 +124,6 @@ def run(
     _serve(made, found, names, folder, _key(made, found), span, as_json=as_json)
 
 
-@app.command()
-def status(context: typer.Context, as_json: AsJson = False) -> None:
-    """What the desk of this home holds and how it stands; asks nobody."""
-    made: Context = context.obj
-    from evenkeel.desk.ledger import Ledger
-    from evenkeel.store import holder, peek
-    from evenkeel.wiring import desk
-
-    memory = peek(made.home, desk.STATE, Ledger).memory
-    if not isinstance(memory, Ledger) or memory.cash is None:
-        raise NotReadyError(f"{made.home / 'state' / desk.STATE} is not there: no desk has run in this home")
-    document = _document("kalshi status", memory) | {"pid": holder(made.home, desk.LOCK)}
-    if as_json:
-        emit(document)
-    else:
-        _show(document)
-
-
 @dataclass(frozen=True, slots=True)
 class _Span:
     """How long a desk runs (s, None = until stopped), and whether a person says that it may go on."""
@@ -192,11 +174,11 @@ def _serve(
     with stopping(stop), parts.desk(found.config, made.home, found.digest, asked, out, stop) as desk:
         with _bell(made, found, key, span, out, stop) as bell:
             _turns(desk, found.config.kalshi.interval, span, stop, bell, quiet=as_json)
-        document = _document("kalshi paper" if key is None else "kalshi run", desk.ledger)
+        document = kalshi_status.account("kalshi paper" if key is None else "kalshi run", desk.ledger)
     if as_json:
         emit(document)
     else:
-        _show(document)
+        kalshi_status.show(document)
     sys.stdout.flush()
 
 
@@ -271,36 +253,3 @@ def _introduce(made: Context, found: Loaded, key: Credentials | None, folder: Pa
                    soft_wrap=True)  # fmt: skip
     for row in rows:
         errors().print(row["words"] or f"{row['series']}: {row['model']}, {row['said']}", soft_wrap=True)
-
-
-def _document(command: str, ledger: Ledger) -> dict[str, Any]:
-    whole, gain = ledger.equity, ledger.unrealized
-    cash = plain(ledger.money) if ledger.cash is not None else None
-    last = ledger.slots[-1] if ledger.slots else None
-    return {
-        "command": command, "venue": ledger.identity.venue, "url": ledger.identity.window, "unit": "USD", "cash": cash,
-        "equity": None if ledger.cash is None or whole is None else plain(whole),
-        "bankroll": plain(ledger.bankroll), "realized_pnl": plain(ledger.realized),
-        "unrealized_pnl": None if gain is None else plain(gain), "fees": plain(ledger.fees),
-        "flows": plain(ledger.flows), "state": ledger.trading_state.value, "reason": ledger.state_reason,
-        "quarantined": dict(ledger.quarantined), "open_orders": sum(len(s.intents) for s in ledger.open_slots),
-        "turns": ledger.counts.get("score", {}), "last_turn": None if last is None else iso(last.time),
-        "last_outcome": None if last is None else f"{last.outcome} {last.reason}".strip(),
-        "positions": [
-            {"ticker": one.ticker, "side": one.side, "contracts": plain(abs(one.count)), "cost": plain(one.cost),
-             "mark": None if one.mark is None else plain(one.mark), "closes": iso(one.closes)}
-            for one in sorted(ledger.held.values(), key=lambda one: (one.closes, one.ticker))
-        ],
-    }  # fmt: skip
-
-
-def _show(document: dict[str, Any]) -> None:
-    say(f"{document['venue']} at {document['url']}: {document['state']} {document['reason']}".rstrip())
-    say(f"cash {document['cash']}, equity {document['equity'] or 'unknown'}, realized {document['realized_pnl']}, "
-        f"fees {document['fees']} USD; bankroll {document['bankroll']}")  # fmt: skip
-    say(f"last turn {document['last_turn'] or 'never'} {document['last_outcome'] or ''}".rstrip())
-    for row in document["positions"]:
-        say(f"  {row['contracts']} {row['side']} of {row['ticker']}, cost {row['cost']}, mark {row['mark'] or '-'}, "
-            f"closes {row['closes']}")  # fmt: skip
-    for ticker, why in document["quarantined"].items():
-        say(f"  {ticker} is quarantined: {why}; look at the account, then --resume")

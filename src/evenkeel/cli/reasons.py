@@ -58,6 +58,7 @@ VENUE: Mapping[str, str] = {
     "COLD_START": "a coin was taken over of which nothing was remembered: no purchases for a day, or until resumed",
     "UNITS_DOUBTED": "units moved far while the price cannot be believed: as they were, until it can be",
     "REDENOMINATED": "units and price jumped by inverse factors: the coin was renamed, its pair waits for a person",
+    "RESULT_CHANGED": "Kalshi changed a result that was booked: the difference was entered, nothing edited",
     "EXTERNAL_FLOW": "cash moved without an order of ours: taken as a deposit or withdrawal",
     "DEADLINE": "the time of an order is over: what is left goes to the next cycle",
     "SLICES_SPENT": "every slice of an order was sent: what is left goes to the next cycle",

@@ -84,7 +84,7 @@ def decide(
     equity = ledger.equity
     rows = ladders(board)
     if equity is None or ledger.trading_state is not TradingState.ACTIVE:
-        code = "UNPRICED" if equity is None else ledger.state_reason or str(ledger.trading_state)
+        code = "UNPRICED" if equity is None else ledger.state_reason.partition(":")[0] or str(ledger.trading_state)
         return Decision(counts={code: len(board.contracts)})
     found = scan(rows, voices, spots, voices, exposure(ledger, equity), limits.screen, limits.stake)
     kept, refused = risk.room(found.bets, rows, ledger, float(equity), limits.risk)

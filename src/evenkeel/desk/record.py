@@ -12,42 +12,28 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from evenkeel.desk import files, ledger
+from evenkeel.desk import alerts, files, ledger
 from evenkeel.desk.decide import Decision
 from evenkeel.desk.ledger import Ledger, Stake, Trade
 from evenkeel.engine import record as rows
 from evenkeel.engine import step as steps
 from evenkeel.engine.slots import begun, ended
 from evenkeel.store import from_json, to_json
-from evenkeel.types import Memory, OpenSlot, Slot, SlotOutcome, TradingState
+from evenkeel.types import Memory, OpenSlot, Slot, SlotOutcome
 from evenkeel.units import plain
 
 Row = dict[str, Any]
 
 
-def plan_of(decision: Decision, alerts: Sequence[Row] = ()) -> Mapping[str, Any]:
+def plan_of(decision: Decision, told: Sequence[Row] = ()) -> Mapping[str, Any]:
     """What an open slot keeps of its decision, as JSON values: the markets of its orders, and why others were left."""
     return {
-        "alerts": list(alerts),
+        "alerts": list(told),
         "stakes": {ticker: to_json(stake) for ticker, stake in decision.stakes.items()},
         "refused": dict(decision.refused),
         "counts": dict(decision.counts),
         "makers": {name: dict(kept) for name, kept in decision.makers.items()},
         "critic": {event: [_known(said.factor), said.note] for event, said in decision.heard.items()},
-    }
-
-
-def alert(slot: Slot, code: str, state: TradingState, asset: str = "") -> Row:
-    """A row of the journal's `alerts`; a halt wakes a person."""
-    level = "page" if state is TradingState.HALTED or asset else "info" if state is TradingState.ACTIVE else "warning"
-    text = f"{asset} is left to a person" if asset else f"the desk is {state}"
-    return {
-        "time": slot.time,
-        "level": level,
-        "code": code or str(state),
-        "slot": slot.id,
-        "asset": asset,
-        "text": text,
     }
 
 
@@ -98,9 +84,9 @@ def _tables(opened: OpenSlot, after: Ledger) -> dict[str, list[Row]]:
         "equity": [equity],
     }  # fmt: skip
     lost = [i.order.asset for i in opened.intents if i.order.asset in after.quarantined and not i.status.resolved]
-    alerts = [*plan["alerts"], *(alert(slot, "QUARANTINED", after.trading_state, asset) for asset in lost)]
-    if alerts:
-        tables["alerts"] = alerts
+    told = [*plan["alerts"], *alerts.of_lost(slot, lost)]
+    if told:
+        tables["alerts"] = told
     if opened.intents:
         tables["orders"] = [rows.order_row(slot, intent) for intent in opened.intents]
     fills = [fill for intent in opened.intents for fill in intent.fills]

@@ -6,7 +6,7 @@ intent is durable before its socket, rows of files are remembered before they ar
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import cached_property
@@ -15,15 +15,15 @@ from typing import Any, Final, Protocol, cast
 
 from structlog.stdlib import BoundLogger
 
-from evenkeel.desk import files, maker, risk
+from evenkeel.desk import alerts, files, maker, risk
 from evenkeel.desk import ledger as books
 from evenkeel.desk.decide import Critic, Decision, Limits, decide, known, mark_of
 from evenkeel.desk.ledger import Ledger, Stake, Tail, Trade
-from evenkeel.desk.record import alert, closed, plan_of, skipped
+from evenkeel.desk.record import closed, plan_of, skipped
 from evenkeel.engine import execution, protocol, step
 from evenkeel.engine.ports import Broker
 from evenkeel.engine.slots import spent
-from evenkeel.errors import DataError, FeedError, VenueError, VenueUnknownError
+from evenkeel.errors import AccessRefusedError, DataError, FeedError, VenueError, VenueUnknownError
 from evenkeel.events.evidence import Voices
 from evenkeel.events.fair import Spot
 from evenkeel.journal import Journal
@@ -88,6 +88,11 @@ class Desk:
     def _done(self) -> dict[str, Tail]:
         return {}
 
+    @cached_property
+    def _told(self) -> list[int]:
+        """The record whose alerts were said last."""
+        return [self.journal.last_sequence()]
+
     def commit(self, change: Callable[[Ledger], Ledger]) -> Ledger:
         """Make a change durable, then bring files and journal in line with it."""
         self.store.commit(lambda memory: change(cast("Ledger", memory)))
@@ -100,7 +105,11 @@ class Desk:
         self._done.update(self.ledger.files)
         record = step.outbox(self.ledger)
         if record is not None:
+            newest = self._told[0]  # asked for before it is written: what a crash kept from the log is said now
             self.journal.write(record, self.now())
+            if record.sequence != newest:
+                self._told[:] = [record.sequence]
+                self._tell_alerts(record.tables.get("alerts", ()))
         return self.ledger
 
     # ------------------------------------------------------------ a turn
@@ -119,6 +128,8 @@ class Desk:
             if not self._in_line(time):
                 return self._ended(slot, "skipped", "venue_differs")
             return self._traded(slot)
+        except AccessRefusedError as error:
+            return self._refused(slot, str(error))
         except (VenueError, VenueUnknownError, FeedError, DataError) as error:
             self.log.warning("kalshi_turn_failed", slot=slot.id, error=str(error))
             return self._ended(slot, "failed", "venue_unavailable")
@@ -178,6 +189,14 @@ class Desk:
             self.commit(lambda now: skipped(now, slot, outcome, reason))
         return reason
 
+    def _refused(self, slot: Slot, why: str) -> str:
+        """The venue did not let us in: again and again is a matter for a person."""
+        self.log.warning("kalshi_turn_failed", slot=slot.id, error=why)
+        self._ended(slot, "failed", alerts.REFUSED)
+        if alerts.barred(self.ledger, why, slot.time) is not self.ledger:
+            self.commit(lambda now: alerts.barred(now, why, slot.time))
+        return alerts.REFUSED
+
     # ------------------------------------------------------------ what ended, what is held
 
     def _in_line(self, time: int) -> bool:
@@ -203,7 +222,7 @@ class Desk:
         for row in self.exchange.settlements(since):
             after, trades = _end(self.ledger, row, time)
             if trades:
-                self.commit(lambda now, row=row: self._with(_end(now, row, time)))  # type: ignore[misc]
+                self.commit(lambda now, row=row: self._booked(_end(now, row, time), time))  # type: ignore[misc]
                 self.log.info("kalshi_settled", asset=row.ticker, result=row.result, action=trades[0].action,
                               usd=plain(trades[0].notional), cash=plain(after.money))  # fmt: skip
 
@@ -211,7 +230,10 @@ class Desk:
         after, trades = change
         return files.noted(after, self.folder, trades)
 
-    def _adopted(self, holdings: Holdings, found: Mapping[str, Any], time: int) -> None:
+    def _booked(self, change: tuple[Ledger, list[Trade]], time: int) -> Ledger:
+        return alerts.corrected(self._with(change), change[1], time)
+
+    def _adopted(self, holdings: Holdings, found: Mapping[str, tuple[Decimal, Decimal]], time: int) -> None:
         """Seen twice, so it is true: the venue's quantities are taken over, and told."""
         rows = {c.ticker: c for c in self.sight.contracts([name for name in found if name], time)}
         facts = [
@@ -222,7 +244,8 @@ class Desk:
         units = {name: count for name, count in holdings.units.items() if name in named}
 
         def change(now: Ledger) -> Ledger:
-            return self._with(books.adopted(replace(now, doubt=""), holdings.cash, units, facts, time))
+            after = self._with(books.adopted(replace(now, doubt=""), holdings.cash, units, facts, time))
+            return alerts.adopted(after, found, time)
 
         self.commit(change)
         self.log.warning("kalshi_adopted", text="; ".join(sorted(found)))
@@ -259,6 +282,14 @@ class Desk:
             reason=judged.state_reason, orders=len(decision.orders), counts=dict(decision.counts),
             refused=dict(decision.refused), critic={e: [said.factor, said.note] for e, said in decision.heard.items()},
         )  # fmt: skip
+
+    def _tell_alerts(self, rows: Iterable[Mapping[str, Any]]) -> None:
+        """A line for each: what is a page in the journal is an error in the log."""
+        for row in rows:
+            told = {"page": self.log.error, "info": self.log.info}.get(row["level"], self.log.warning)
+            told(
+                "kalshi_alert", slot=row["slot"] or None, asset=row["asset"] or None, code=row["code"], text=row["text"]
+            )
 
     def _tell_order(self, slot: Slot, intent: Intent) -> None:
         filled = sum((fill.quantity for fill in intent.fills), Decimal(0))
@@ -298,7 +329,6 @@ def _with_children(memory: Memory, slot: Slot, children: list[Intent]) -> Memory
 
 def _begun(before: Ledger, now: Ledger, slot: Slot, decision: Decision) -> Ledger:
     """The ledger with the slot begun and every order a durable intent; a change of the trading state is an alert."""
-    alerts = [] if now.trading_state is before.trading_state else [alert(slot, now.state_reason, now.trading_state)]
     intents = tuple(
         Intent(
             order,
@@ -310,5 +340,5 @@ def _begun(before: Ledger, now: Ledger, slot: Slot, decision: Decision) -> Ledge
         )
         for order in decision.orders
     )
-    opened = OpenSlot(slot, slot.time, plan_of(decision, alerts), intents)
+    opened = OpenSlot(slot, slot.time, plan_of(decision, alerts.of_state(slot, before, now)), intents)
     return replace(now, watermarks=spent(now, slot), open_slots=(*now.open_slots, opened))

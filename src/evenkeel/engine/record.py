@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -34,6 +34,7 @@ from evenkeel.types import (
 from evenkeel.units import plain
 
 Row = dict[str, Any]
+M = TypeVar("M", bound=Memory)
 
 PAGED = frozenset({COLD_START, REDENOMINATED})
 """Disagreements of memory and venue that a person has to look at."""
@@ -83,12 +84,25 @@ def audited(memory: Memory, outcome: SlotOutcome, tables: Mapping[str, Any]) -> 
     return audit(memory, outcome.time, outcome.slot, detail)
 
 
-def audit(memory: Memory, time: int, event: str, detail: Mapping[str, Any]) -> tuple[Memory, list[Row]]:
+def audit(memory: M, time: int, event: str, detail: Mapping[str, Any]) -> tuple[M, list[Row]]:
     """One more link of the audit chain."""
     from evenkeel.journal import audit_row  # noqa: PLC0415 - a back-test keeps no journal and starts without SQLite
 
     row = audit_row(memory.audit_hash, time, event, detail)
     return replace(memory, audit_hash=row["hash"]), [row]
+
+
+def alert_row(time: int, level: str, code: str, text: str, *, slot: str = "", asset: str = "") -> Row:
+    """A row of table `alerts`. level  info, warning, or page: a person should look · time  UTC s."""
+    return {"time": time, "level": level, "code": code, "slot": slot, "asset": asset, "text": text}
+
+
+def alerted(memory: M, rows: list[Row], time: int, event: str) -> M:
+    """Memory with alerts that belong to no slot as its next record, and a link of the audit chain that says them."""
+    memory = replace(memory, records=memory.records + 1)
+    said = {row["code"] + (f" {row['asset']}" if row["asset"] else ""): row["text"] for row in rows}
+    memory, links = audit(memory, time, event, said)
+    return replace(memory, outbox={"sequence": memory.records, "tables": {"alerts": rows, "audit": links}})
 
 
 def _plan_row(plan: Plan, view: View, book: Book) -> Row:
@@ -205,14 +219,8 @@ def _told(value: Any) -> Any:
 
 def _difference_row(plan: Plan, difference: Difference) -> Row:
     text = f"{difference.asset}: remembered {plain(difference.remembered)}, venue says {plain(difference.venue)}"
-    return {
-        "time": plan.slot.time,
-        "level": "page" if difference.code in PAGED else "warning",
-        "code": difference.code,
-        "slot": plan.slot.id,
-        "asset": difference.asset,
-        "text": text,
-    }
+    level = "page" if difference.code in PAGED else "warning"
+    return alert_row(plan.slot.time, level, difference.code, text, slot=plan.slot.id, asset=difference.asset)
 
 
 def order_row(slot: Slot, intent: Intent) -> Row:
