@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from evenkeel.lean import lean
 from evenkeel.market import quality
 from evenkeel.portfolio import allocate, orders, overlay
 from evenkeel.portfolio.allocate import AllocateSettings
@@ -49,7 +50,6 @@ from evenkeel.types import (
     SlotKind,
     TradingState,
     View,
-    lean,
     places,
 )
 from evenkeel.units import DAY_S, HOUR_S

@@ -5,7 +5,8 @@ from decimal import Decimal
 import numpy as np
 import pytest
 
-from evenkeel.types import Book, Holdings, Identity, Memory, frozen, kept
+from evenkeel.lean import kept
+from evenkeel.types import Book, Holdings, Identity, Memory, frozen
 
 ASSETS = ("BTC", "ETH")
 MEMORY = Memory(Identity("paper", "a", "virtual", "w"), 0)

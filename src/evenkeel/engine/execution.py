@@ -17,8 +17,9 @@ from evenkeel.engine.ports import Broker, Touch
 from evenkeel.engine.protocol import PROOF, Clock, Commit, Halted
 from evenkeel.engine.verdict import ProofSettings
 from evenkeel.errors import VenueError, VenueUnknownError
+from evenkeel.lean import changed
 from evenkeel.portfolio.schedule import Cancel, Child, Done, Schedule
-from evenkeel.types import Holdings, Intent, IntentStatus, Memory, OpenSlot, Order, Slot, Trace, TradingState, changed
+from evenkeel.types import Holdings, Intent, IntentStatus, Memory, OpenSlot, Order, Slot, Trace, TradingState
 from evenkeel.units import floor_to
 
 Touches = Mapping[str, Touch]

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Protocol
 
+from evenkeel.lean import lean
 from evenkeel.signals.crowd import Crowd
-from evenkeel.types import Array, Fill, Holdings, IntentStatus, Order, Panel, View, lean
+from evenkeel.types import Array, Fill, Holdings, IntentStatus, Order, Panel, View
 
 
 @lean

@@ -18,7 +18,8 @@ from evenkeel.engine import verdict
 from evenkeel.engine.ports import Broker, VenueOrder
 from evenkeel.engine.verdict import Ambiguous, Bound, ProofSettings, Sent, Silence, Unproven, Verdict
 from evenkeel.errors import VenueError, VenueUnknownError
-from evenkeel.types import Fill, Intent, IntentStatus, Memory, OpenSlot, Slot, Trace, TradingState, changed
+from evenkeel.lean import changed
+from evenkeel.types import Fill, Intent, IntentStatus, Memory, OpenSlot, Slot, Trace, TradingState
 
 Commit = Callable[[Callable[[Memory], Memory]], Memory]
 Halted = Callable[[], bool]

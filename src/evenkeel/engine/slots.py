@@ -12,7 +12,8 @@ from typing import Annotated, Any
 
 from annotated_types import Ge
 
-from evenkeel.types import Memory, Slot, SlotKind, SlotOutcome, changed
+from evenkeel.lean import changed
+from evenkeel.types import Memory, Slot, SlotKind, SlotOutcome
 from evenkeel.units import HOUR_S, Key
 
 KEEP = 200

@@ -14,6 +14,7 @@ from typing import Any
 from evenkeel.decide import Rules, decide, unavailable
 from evenkeel.engine import record as rows
 from evenkeel.engine.slots import TRADING, begun, ended, spent
+from evenkeel.lean import changed, lean
 from evenkeel.portfolio import book as accounts
 from evenkeel.portfolio import redenomination
 from evenkeel.portfolio.book import Difference
@@ -32,8 +33,6 @@ from evenkeel.types import (
     Trace,
     TradingState,
     View,
-    changed,
-    lean,
 )
 from evenkeel.units import plain
 

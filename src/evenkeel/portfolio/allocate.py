@@ -15,7 +15,8 @@ from typing import Annotated, Literal
 import numpy as np
 from annotated_types import Ge, Gt, Le
 
-from evenkeel.types import Array, BoolArray, IntArray, frozen, lean
+from evenkeel.lean import lean
+from evenkeel.types import Array, BoolArray, IntArray, frozen
 from evenkeel.units import Key
 
 SCORE_UNIT = 0.05

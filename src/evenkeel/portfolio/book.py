@@ -13,7 +13,8 @@ from decimal import Decimal
 from math import isfinite
 from typing import Any
 
-from evenkeel.types import Carry, DayMark, Fill, Holdings, Memory, Position, changed, kept
+from evenkeel.lean import changed, kept
+from evenkeel.types import Carry, DayMark, Fill, Holdings, Memory, Position
 from evenkeel.units import DAY_S
 
 NAN = float("nan")

@@ -15,8 +15,9 @@ from typing import Annotated
 import numpy as np
 from annotated_types import Ge, Gt, Le
 
+from evenkeel.lean import lean
 from evenkeel.portfolio.allocate import TierCaps
-from evenkeel.types import Array, BoolArray, IntArray, Reason, SlotKind, TradingState, lean
+from evenkeel.types import Array, BoolArray, IntArray, Reason, SlotKind, TradingState
 from evenkeel.units import HOUR_S, YEAR_S, Key
 
 Fraction = Annotated[float, Ge(0), Le(1)]

@@ -14,9 +14,10 @@ from decimal import Decimal
 
 import numpy as np
 
+from evenkeel.lean import changed
 from evenkeel.market.quality import Fault
 from evenkeel.portfolio.book import Difference
-from evenkeel.types import Holdings, Memory, Position, View, changed, places
+from evenkeel.types import Holdings, Memory, Position, View, places
 
 DOUBTED, REDENOMINATED = "UNITS_DOUBTED", "REDENOMINATED"
 _PRICED = (Fault.OK, Fault.SUSPENDED)

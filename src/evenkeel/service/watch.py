@@ -18,10 +18,11 @@ from typing import TYPE_CHECKING, Any
 from evenkeel.engine import record
 from evenkeel.engine.ports import Broker, Market, VenueOrder
 from evenkeel.errors import AccessRefusedError, VenueUnknownError
+from evenkeel.lean import changed
 from evenkeel.portfolio import breakers
 from evenkeel.portfolio.breakers import Breakers, BreakerSettings, Call, Event, Execution, Outcome, Trip
 from evenkeel.portfolio.costs import CostSettings, slippage_of
-from evenkeel.types import Fill, Holdings, Intent, IntentStatus, Memory, Order, Pair, TradingState, changed
+from evenkeel.types import Fill, Holdings, Intent, IntentStatus, Memory, Order, Pair, TradingState
 from evenkeel.units import iso
 
 if TYPE_CHECKING:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from evenkeel.lean import changed, kept
 from evenkeel.market import features, quality
 from evenkeel.market.kernels import fold, lag, window_sum
 from evenkeel.signals import alpha, blend, opinions, regime, strategies
@@ -22,20 +23,7 @@ from evenkeel.signals import rule as rules
 from evenkeel.signals.alpha import AlphaModel
 from evenkeel.signals.blend import PRIOR_STRENGTH, OpinionSettings, Said
 from evenkeel.signals.crowd import Crowd
-from evenkeel.types import (
-    Array,
-    BoolArray,
-    Brain,
-    Health,
-    IntArray,
-    Opinion,
-    Panel,
-    View,
-    changed,
-    frozen,
-    kept,
-    unknown,
-)
+from evenkeel.types import Array, BoolArray, Brain, Health, IntArray, Opinion, Panel, View, frozen, unknown
 from evenkeel.units import DAY_S, HOUR_S, YEAR_S
 
 COVARIANCE_H = 720

@@ -1,0 +1,96 @@
+"""Frozen, slotted dataclasses that are made and copied often, at a fraction of what `dataclasses` takes for it.
+
+A back-test makes millions of orders, intents and memories; the classes stay what they are for everybody else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import fields
+from functools import wraps
+from operator import is_
+from typing import Any, ParamSpec, TypeVar
+
+T = TypeVar("T")
+P = ParamSpec("P")
+
+
+def kept(function: Callable[P, T]) -> Callable[P, T]:
+    """Keeps the last answer of a pure function, for the very same objects, which nobody may change.
+
+    A venue shows the same mapping until it trades, and three slots see one row of prices.
+    """
+    last: list[tuple[tuple[Any, ...], Any]] = [((object(),), None)]
+
+    @wraps(function)
+    def asked(*given: P.args, **named: P.kwargs) -> T:
+        known, answer = last[0]
+        if named or len(known) != len(given) or not all(map(is_, known, given)):
+            answer = function(*given, **named)
+            if not named:
+                last[0] = given, answer
+        return answer  # type: ignore[no-any-return]
+
+    return asked
+
+
+def changed(obj: T, **changes: Any) -> T:
+    """`dataclasses.replace` for slotted dataclasses, in a fraction of its time: every slot changes Memory.
+
+    Raises AttributeError for a field that is not there. What `__post_init__` would do is not done.
+    """
+    cls = type(obj)
+    made = (_COPIES.get(cls) or _copy_of(cls))(obj)
+    for name, value in changes.items():
+        setattr(made, name, value)
+    made.__class__ = cls
+    return made  # type: ignore[no-any-return]
+
+
+def lean(cls: type[T]) -> type[T]:
+    """A frozen dataclass that is made in half of the time: every slot makes a dozen of them.
+
+    It takes what its `__init__` took. For plain defaults and no `__post_init__`.
+    """
+    names = _names(cls)
+    lines = "".join(f"    made.{name} = {name}\n" for name in names)
+    body = f"    made = new(open)\n{lines}    made.__class__ = cls\n    return made\n"
+    made = _compiled(f"def __new__(cls, {', '.join(names)}):\n{body}", cls)
+    made.__defaults__, made.__annotations__ = cls.__init__.__defaults__, cls.__init__.__annotations__
+    whole = _compiled(f"def whole(self):\n    return cls, ({''.join(f'self.{name}, ' for name in names)})\n", cls)
+    plain: Any = cls
+    plain.__new__, plain.__reduce__ = staticmethod(made), whole
+    del plain.__init__
+    return cls
+
+
+_COPIES: dict[type, Callable[[Any], Any]] = {}
+"""What copies an object of a class into one that can still be written."""
+
+
+def _copy_of(cls: type) -> Callable[[Any], Any]:
+    lines = "".join(f"    made.{name} = obj.{name}\n" for name in _names(cls))
+    copy: Callable[[Any], Any] = _compiled(f"def copy(obj):\n    made = new(open)\n{lines}    return made\n", cls)
+    _COPIES[cls] = copy
+    return copy
+
+
+def _names(cls: Any) -> tuple[str, ...]:
+    return tuple(x.name for x in fields(cls))
+
+
+def _opened(cls: Any) -> type:
+    """The class of `changed` and `lean`: what a base froze is thawed."""
+    base = cls.__base__
+    own = {"__slots__": _names(cls)} if base is object else {"__slots__": cls.__slots__}
+    return type("Open", (base,), own if base is object else {**own, "__setattr__": object.__setattr__})
+
+
+def _compiled(code: str, cls: type) -> Any:
+    """The one function in `code`, which is a line for each slot, as `dataclass` itself makes its methods.
+
+    `open` is a class of the same slots that is not frozen: its objects are written, then they become those of `cls`.
+    """
+    made: dict[str, Any] = {}
+    exec(code, {"new": object.__new__, "open": _opened(cls), "cls": cls}, made)  # noqa: S102
+    return next(iter(made.values()))
