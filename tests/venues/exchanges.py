@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from fastapi import FastAPI
@@ -63,13 +64,21 @@ def panel(begin: int = START, bar: int = 900, gaps: tuple[int, ...] = ()) -> Pan
 
 @contextmanager
 def running(
-    *, start: float | None = START + DAY, speed: float = 0.0, gaps: tuple[int, ...] = (), begin: int = START
+    *,
+    start: float | None = START + DAY,
+    speed: float = 0.0,
+    gaps: tuple[int, ...] = (),
+    begin: int = START,
+    gate: Callable[[Any], Any] = lambda app: app,
 ) -> Iterator[Exchange]:
-    """Serve Binance and Coinbase on a free port; time stands still unless `speed` says otherwise; None = now."""
+    """Serve Binance and Coinbase on a free port; time stands still unless `speed` says otherwise; None = now.
+
+    gate  puts something of a test's own around the ASGI application
+    """
     traded = Market(panel(begin, gaps=gaps), PAIRS)
     clock, faults = Clock(time.time, start=start, speed=speed), Faults()
     app = FastAPI()
     app.include_router(binance.routes(traded, clock, faults))
     app.include_router(coinbase.routes(traded, clock, faults))
-    with serving(Faulty(app, faults)) as url:
+    with serving(gate(Faulty(app, faults))) as url:
         yield Exchange(url, traded, clock, faults)

@@ -12,11 +12,13 @@ from evenkeel.sandbox.binance import KEY, SECRET
 from evenkeel.sandbox.faults import Fault
 from evenkeel.types import IntentStatus, Order
 from evenkeel.venues.spot import Spot
+from evenkeel.venues.spot_line import Pace
 from evenkeel.venues.spot_wire import Keys
 from venues.exchanges import PAIRS, START, running
 
 NOW = START + 86_400
 KEYS = Keys(KEY, SECRET)
+NO_GAPS = Pace(sleep=lambda _: None)
 
 
 @pytest.fixture(scope="module")
@@ -33,12 +35,10 @@ def exchange():
 
 
 def spot(exchange, keys=KEYS, **more):
-    made = Spot(
-        "binance", keys, PAIRS, host=exchange.binance, sleep=lambda _: None,
+    return Spot(
+        "binance", keys, PAIRS, host=exchange.binance, sleep=lambda _: None, pace=NO_GAPS,
         **{"timeout_s": 5.0, "clock": exchange.clock.now} | more,
     )  # fmt: skip
-    made._wire.exchange().enableRateLimit = False
-    return made
 
 
 def order(quantity, asset="BTC", number=0):
@@ -260,6 +260,7 @@ def test_the_exchanges_time_is_signed_and_a_drift_is_corrected(exchange):
     """The first request after a drift is refused, and nothing was placed; the next one has the right time."""
     behind_s = [0.0]
     venue = spot(exchange, clock=lambda: exchange.clock.now() - behind_s[0])
+    venue.rules(NOW)
     behind_s[0] = 3_600.0
     with pytest.raises(VenueError, match="-1021"):
         venue.send(order("0.01"), NOW)

@@ -16,6 +16,7 @@ from evenkeel.errors import ConfigError, VenueError, VenueUnknownError
 from evenkeel.sandbox.wire import serving
 from evenkeel.types import IntentStatus, Order
 from evenkeel.venues.spot import Spot
+from evenkeel.venues.spot_line import Pace
 from evenkeel.venues.spot_wire import Keys
 from venues.exchanges import PAIRS
 
@@ -115,9 +116,8 @@ def coinbase():
 
 
 def spot(coinbase):
-    venue = Spot("coinbase", KEYS, PAIRS, host=coinbase.url, sleep=lambda _: None, clock=lambda: float(NOW))
-    venue._wire.exchange().enableRateLimit = False
-    return venue
+    idle = {"sleep": lambda _: None, "clock": lambda: float(NOW), "pace": Pace(sleep=lambda _: None)}
+    return Spot("coinbase", KEYS, PAIRS, host=coinbase.url, **idle)
 
 
 def order(quantity):

@@ -18,25 +18,23 @@ from evenkeel.types import Fill, Holdings, IntentStatus, Order, Pair
 from evenkeel.units import plain
 from evenkeel.venues import spot_rows as rows
 from evenkeel.venues.candles import Touch
+from evenkeel.venues.spot_line import Missing, Pace
 from evenkeel.venues.spot_rows import Listing, Row
-from evenkeel.venues.spot_wire import Keys, Missing, SpotWire
+from evenkeel.venues.spot_wire import Keys, SpotWire
 
 _PAGE = 1000
 _PROTECTION = Decimal("1.01")  # Coinbase sells for a limit at best ask and a hundredth, or not at all
 
 
-def _always() -> bool:
-    return True
-
-
 class Spot:
-    """A spot account. Calls from several threads are made one after the other.
+    """A spot account, for several threads: orders one after the other, prices and balances beside them (`spot_wire`).
 
     exchange_id    binance or coinbase · keys  the account's
     pairs          what may be held, by asset; their `symbols` name them at the exchange
     host           address instead of the exchange's own, such as `http://127.0.0.1:8080/api/v3` for Binance
     testnet        the exchange's test network, where it has one
     timeout_s      longest that one request may take in all, s · sleep, clock  waiting and UTC s now
+    pace           the call budget of everybody who asks this exchange in this account's name; None = one of its own
     """
 
     def __init__(
@@ -50,12 +48,14 @@ class Spot:
         host: str | None = None,
         testnet: bool = False,
         timeout_s: float = 10.0,
+        pace: Pace | None = None,
     ) -> None:
         self.id = exchange_id
         self._pairs = pairs
         self._wire = SpotWire(
-            exchange_id, keys, host=host, testnet=testnet, timeout_s=timeout_s, sleep=sleep, clock=clock
-        )
+            exchange_id, keys, host=host, testnet=testnet, timeout_s=timeout_s, sleep=sleep, clock=clock,
+            pace=pace or Pace(),
+        )  # fmt: skip
         self._known: dict[str, Listing] = {}
         self._paid_elsewhere: dict[str, tuple[Decimal, str]] = {}
 
@@ -68,19 +68,19 @@ class Spot:
     def notes(self) -> tuple[str, ...]:
         """What a person should know: fees charged in coins, which are in no `Fill.fee` and not taken from cash."""
         sums: dict[str, Decimal] = {}
-        for cost, coin in self._paid_elsewhere.values():
+        for cost, coin in tuple(self._paid_elsewhere.values()):
             sums[coin] = sums.setdefault(coin, Decimal(0)) + cost
         return tuple(f"fees of {plain(cost)} {coin} were charged in {coin}" for coin, cost in sorted(sums.items()))
 
-    def holdings(self, time: int, *, urgent: bool = False) -> Holdings:  # noqa: ARG002 - ccxt has one queue
+    def holdings(self, time: int, *, urgent: bool = False) -> Holdings:  # noqa: ARG002 - no read waits for an order
         """Cash in USD and units per asset, what lies in open orders included. Raises VenueError, VenueUnknownError."""
         listed = self._listings()
-        balance = self._wire.read("fetch_balance")
+        balance = self._wire.reads.read("fetch_balance")
         quote = self._currency(listed)
         units = {asset: rows.amount_of(balance, one.base) * one.factor for asset, one in sorted(listed.items())}
         held = {asset: quantity for asset, quantity in units.items() if quantity}
         named = {one.symbol: one for one in listed.values()}
-        open_rows = [row for row in self._wire.read("fetch_open_orders") if row["symbol"] in named]
+        open_rows = [row for row in self._wire.reads.read("fetch_open_orders") if row["symbol"] in named]
         out = tuple(_open_id(row, named[row["symbol"]]) for row in open_rows)
         cash, locked = rows.amount_of(balance, quote), rows.amount_of(balance, quote, "used")
         return Holdings(time, cash, held, out, locked=locked)
@@ -112,7 +112,7 @@ class Spot:
         if not may():
             raise VenueError(f"{order.asset}: not sent, it was withdrawn meanwhile")
         kind, side = "market" if at is None else "limit", "buy" if order.quantity > 0 else "sell"
-        row = self._wire.once("create_order", one.symbol, kind, side, amount, at, params)
+        row = self._wire.orders.once("create_order", one.symbol, kind, side, amount, at, params)
         made = self._placed(row, one, order, price)
         if made.ours != order.id:
             raise VenueUnknownError(f"{order.asset}: the answer to {order.id} names the order {made.ours or made.id!r}")
@@ -123,7 +123,7 @@ class Spot:
         found: list[VenueOrder] = []
         for one in (self._listing(asset) for asset in sorted(assets)):
             shown = {str(row["id"]): row for row in self._order_rows(one, since)}
-            shown |= {str(row["id"]): row for row in self._wire.read("fetch_open_orders", one.symbol)}
+            shown |= {str(row["id"]): row for row in self._wire.orders.read("fetch_open_orders", one.symbol)}
             found += self._with_fills(list(shown.values()), one)
         return tuple(sorted(found, key=lambda order: (order.placed, order.number or 0, order.id)))
 
@@ -131,7 +131,7 @@ class Spot:
         """One order by its number (Coinbase: its id); None = the exchange knows none."""
         one = self._listing(asset)
         try:
-            row = self._wire.read("fetch_order", str(number), one.symbol)
+            row = self._wire.orders.read("fetch_order", str(number), one.symbol)
         except Missing:
             return None
         return self._with_fills([row], one)[0]
@@ -145,9 +145,9 @@ class Spot:
         number = str(venue_id).removeprefix(f"{one.id}-")
         try:
             if self.id == "coinbase":
-                self._wire.once("cancel_orders", [number], one.symbol)
+                self._wire.orders.once("cancel_orders", [number], one.symbol)
             else:
-                self._wire.once("cancel_order", number, one.symbol)
+                self._wire.orders.once("cancel_order", number, one.symbol)
         except VenueError as refused:
             ended = self.order(asset, number, time)
             if ended is not None and not ended.status.resolved:
@@ -162,10 +162,9 @@ class Spot:
 
     def rules(self, time: int) -> Mapping[str, Pair]:  # noqa: ARG002 - a port's signature
         """The pairs that can be traded now, with the exchange's own precision and least notional; asks anew."""
-        self._listings()
-        self._wire.read("load_markets", True)  # anew
-        self._known = {}
-        return {asset: rows.rule(one) for asset, one in self._listings().items() if one.market.get("active")}
+        self._wire.reload()
+        self._known = rows.listings(self.id, self._pairs, self._wire.exchange())
+        return {asset: rows.rule(one) for asset, one in self._known.items() if one.market.get("active")}
 
     def rulebook(self, time: int) -> Mapping[str, Pair]:
         """The same: what a service asks for."""
@@ -176,7 +175,7 @@ class Spot:
         named = {one.symbol: one for one in self._listings().values()}
         method = "fetch_bids_asks" if self.id == "binance" else "fetch_tickers"
         found = {}
-        for symbol, ticker in self._wire.read(method, list(named)).items():
+        for symbol, ticker in self._wire.reads.read(method, list(named)).items():
             if symbol in named and ticker.get("bid") and ticker.get("ask"):
                 factor = float(named[symbol].factor)
                 touch = Touch(float(ticker["bid"]) / factor, float(ticker["ask"]) / factor, time)
@@ -203,15 +202,15 @@ class Spot:
 
     def _protection(self, one: Listing) -> Decimal:
         """Most that a purchase at market may cost on Coinbase, USD per coin."""
-        ask = self._wire.read("fetch_ticker", one.symbol).get("ask")
+        ask = self._wire.reads.read("fetch_ticker", one.symbol).get("ask")
         if not ask:
             raise VenueUnknownError(f"{one.id} has no best ask at {self.id}: nothing was sent")
-        text = self._wire.once("price_to_precision", one.symbol, plain(Decimal(str(ask)) * _PROTECTION))
+        text = self._wire.reads.once("price_to_precision", one.symbol, plain(Decimal(str(ask)) * _PROTECTION))
         return Decimal(str(text)) / one.factor
 
     def _exact(self, what: str, one: Listing, value: Decimal) -> str:
         """The value as text, if the exchange's precision leaves it as it is. Raises VenueError."""
-        kept = self._wire.once(f"{what}_to_precision", one.symbol, plain(value))
+        kept = self._wire.reads.once(f"{what}_to_precision", one.symbol, plain(value))
         if Decimal(str(kept)) != value:
             raise VenueError(f"{one.pair.asset}: {what} {plain(value)} has more decimals than {self.id} takes ({kept})")
         return plain(value)
@@ -219,7 +218,7 @@ class Spot:
     def _placed(self, row: Row, one: Listing, order: Order, price: Decimal | None) -> VenueOrder:
         """The answer to an order; Coinbase tells only its id."""
         if row.get("status") is None and row.get("id"):
-            now = int(self._wire.exchange().milliseconds())
+            now = self._wire.now_ms()
             ours, status = rows.our_id(row.get("clientOrderId")), IntentStatus.ACKED
             return VenueOrder(str(row["id"]), ours, order.asset, order.quantity, price, status, now)
         own = {"order": row["id"], "side": row["side"]}  # which the fills in an answer leave to the order
@@ -235,14 +234,14 @@ class Spot:
     def _order_rows(self, one: Listing, since: int) -> list[Row]:
         since_ms = max(since, 1) * 1000
         if self.id == "coinbase":
-            return list(self._wire.read("fetch_orders", one.symbol, since_ms, 250, {"paginate": True}))
+            return list(self._wire.orders.read("fetch_orders", one.symbol, since_ms, 250, {"paginate": True}))
         return self._pages("fetch_orders", one, since_ms, "orderId")
 
     def _pages(self, method: str, one: Listing, since_ms: int, key: str) -> list[Row]:
         """Binance's rows from a time on, the first page by time, the others by number."""
-        found = page = list[Row](self._wire.read(method, one.symbol, since_ms, _PAGE))
+        found = page = list[Row](self._wire.orders.read(method, one.symbol, since_ms, _PAGE))
         while len(page) == _PAGE:
-            page = list(self._wire.read(method, one.symbol, None, _PAGE, {key: int(page[-1]["id"]) + 1}))
+            page = list(self._wire.orders.read(method, one.symbol, None, _PAGE, {key: int(page[-1]["id"]) + 1}))
             found = found + page
         return found
 
@@ -250,7 +249,7 @@ class Spot:
         if self.id == "coinbase":
             named = {one.symbol: one for one in listed}
             symbol = listed[0].symbol if len(listed) == 1 else None
-            trades = self._wire.read("fetch_my_trades", symbol, since_ms, 250, {"paginate": True})
+            trades = self._wire.orders.read("fetch_my_trades", symbol, since_ms, 250, {"paginate": True})
             found = self._noted((row, named[row["symbol"]]) for row in trades if row["symbol"] in named)
         else:
             found = self._noted((row, one) for one in listed for row in self._trades(one, since_ms))
