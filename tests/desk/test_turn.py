@@ -307,3 +307,17 @@ def test_a_key_that_is_let_in_no_more_halts_with_a_page_at_the_third_turn(tmp_pa
     assert [(row["level"], row["code"]) for row in pages] == [("page", "ACCESS_REFUSED")]
     assert (still, bought) == ("done", False)
     assert "BUY" in actions(made)
+
+
+@pytest.mark.parametrize("on_paper", [True, False], ids=["on paper", "at the account"])
+def test_nothing_is_bought_while_the_exchange_does_not_trade(tmp_path, key, on_paper):
+    """Its markets say `active` and its books are there: paper does not buy what nobody could have."""
+    with served() as (url, box), opened(tmp_path, url, box.clock.now, key=None if on_paper else key) as made:
+        box.faults.replace([Fault("suspend", path="*/exchange/status")])
+        closed = turn(made, box), actions(made)
+        box.faults.replace([])
+        again = turn(made, box), actions(made)
+
+    assert closed == ("done", [])
+    assert again[0] == "done"
+    assert "BUY" in again[1]

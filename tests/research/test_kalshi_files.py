@@ -92,6 +92,19 @@ def test_an_empty_side_is_no_quote(empty):
     assert np.isnan(settled.quotes(np.array([empty, 0.4]), "bid")).tolist() == [True, False]
 
 
+def test_prices_are_judged_on_narrow_two_sided_quotes_in_time_whose_end_is_known():
+    """A spread of 0.10 at most, more than 90 s to the close, an outcome: the borders and what lies beyond them."""
+    rows = [
+        (0.40, 0.50, 91, 1.0), (0.40, 0.51, 91, 1.0), (np.nan, 0.50, 91, 1.0), (0.40, np.nan, 91, 0.0),
+        (0.50, 0.50, 91, 1.0), (0.40, 0.50, 90, 1.0), (0.40, 0.50, 91, np.nan), (0.01, 0.02, 3_600, 0.0),
+    ]  # fmt: skip
+    bid, ask, left, outcome = np.array(rows).T
+    word, time = np.array(["KXBTC"] * len(rows)), np.full(len(rows), 1_000_000)
+    found = settled.Settled(word, word, word, word, time, time + left.astype(np.int64), bid, ask, outcome)
+
+    assert found.judged.tolist() == [True, False, False, False, False, False, False, True]
+
+
 def test_cents_and_other_words_are_refused(tmp_path):
     with pytest.raises(DataError, match="is it in cents"):
         settled.quotes(np.array([0.4, 44.0]), "yes_ask")

@@ -23,7 +23,7 @@ from evenkeel.venues import kalshi_account_rows as rows
 from evenkeel.venues import kalshi_fields as fields
 from evenkeel.venues.kalshi import Kalshi, pages
 from evenkeel.venues.kalshi_account_rows import Balance, Position, Settlement
-from evenkeel.venues.kalshi_hours import Schedule, Status
+from evenkeel.venues.kalshi_open import Doors
 from evenkeel.venues.kalshi_rows import Market, on_grid
 from evenkeel.venues.kalshi_wire import AbsentError, Endpoint, Wire, always
 
@@ -39,8 +39,6 @@ AMEND = Endpoint("POST", "/portfolio/events/orders/{order}/amend", signed=True, 
 DECREASE = Endpoint("POST", "/portfolio/events/orders/{order}/decrease", signed=True, once=True, urgent=True)
 
 InForce = Literal["good_till_canceled", "immediate_or_cancel", "fill_or_kill"]
-STATUS_GOOD_S: Final = 60.0
-SCHEDULE_GOOD_S: Final = 3_600.0
 _FINEST: Final = Decimal("0.01")
 _MOST: Final = Decimal(1_000_000)
 _PAGE: Final = "1000"
@@ -74,9 +72,7 @@ class KalshiAccount:
     """One account. Safe for several threads, as its wire is."""
 
     def __init__(self, wire: Wire) -> None:
-        self._wire, self._market = wire, Kalshi(wire)
-        self._status: tuple[float, Status] | None = None
-        self._schedule: tuple[float, Schedule] | None = None
+        self._wire, self._doors = wire, Doors(Kalshi(wire), wire.now_s)
 
     @property
     def again(self) -> bool:
@@ -155,7 +151,7 @@ class KalshiAccount:
         none, an exchange that is closed or does not say that it is open.
         """
         check(order, market, limit, terms)
-        self._check_open(market)
+        self._doors.check(market)
         wanted = wire_form(order, market, limit, terms)
         at_ms = int(self._wire.now_s() * 1000)
         return self._wire.ask(CREATE, lambda r: rows.placed_of(r, wanted, at_ms), body=wanted, allowed=may)
@@ -169,7 +165,7 @@ class KalshiAccount:
     def amend(self, venue_id: str, order: Order, market: Market, limit: Decimal) -> VenueOrder | None:
         """Change price and size of a resting order; -> what it is now. quantity  in all, what is filled included."""
         check(order, market, limit, IMMEDIATE)
-        self._check_open(market)
+        self._doors.check(market)
         form = wire_form(order, market, limit, IMMEDIATE)
         body = {name: form[name] for name in ("ticker", "side", "price", "count", "client_order_id")}
         self._wire.ask(AMEND, _nothing, body=body, order=venue_id)
@@ -179,33 +175,6 @@ class KalshiAccount:
         """Leave `to` contracts of a resting order; -> what it is now."""
         self._wire.ask(DECREASE, _nothing, body={"reduce_to": plain(to)}, order=venue_id)
         return self.order(venue_id)
-
-    def _check_open(self, market: Market) -> None:
-        """Whether the exchange takes orders now. Raises VenueError: nothing was sent."""
-        now = self._wire.now_s()
-        try:
-            status, schedule = self._known_status(now), self._known_schedule(now)
-        except VenueUnknownError as error:
-            raise VenueError(
-                f"{market.ticker}: not sent, as the venue does not say that it is open ({error})"
-            ) from None
-        if not status.trades(market.shard):
-            resumes = f" until {status.resumes}" if status.resumes else ""
-            raise VenueError(f"{market.ticker}: not sent, the exchange does not trade{resumes}")
-        if not schedule.open_at(now):
-            raise VenueError(f"{market.ticker}: not sent, outside the exchange's hours")
-        if now * 1000 >= market.closes:
-            raise VenueError(f"{market.ticker}: not sent, the market has closed")
-
-    def _known_status(self, now: float) -> Status:
-        if self._status is None or not 0 <= now - self._status[0] < STATUS_GOOD_S:
-            self._status = now, self._market.status()
-        return self._status[1]
-
-    def _known_schedule(self, now: float) -> Schedule:
-        if self._schedule is None or not 0 <= now - self._schedule[0] < SCHEDULE_GOOD_S:
-            self._schedule = now, self._market.schedule()
-        return self._schedule[1]
 
 
 def check(order: Order, market: Market, limit: Decimal, terms: Terms) -> None:

@@ -27,6 +27,7 @@ from evenkeel.venues.kalshi_account import IMMEDIATE, check
 from evenkeel.venues.kalshi_account_rows import Settlement
 from evenkeel.venues.kalshi_board import contract_of, ends_of
 from evenkeel.venues.kalshi_broker import MAKER
+from evenkeel.venues.kalshi_open import Doors
 from evenkeel.venues.kalshi_paper_rows import ZERO
 from evenkeel.venues.kalshi_rows import Market, Series
 from evenkeel.venues.kalshi_wire import AbsentError, always
@@ -59,7 +60,7 @@ class PaperKalshi:
 
     def __init__(self, path: Path, capital: Decimal, market: Kalshi, now: Callable[[], float]) -> None:
         """A new file starts with `capital` USD. now  UTC s. Raises sqlite3.Error where it cannot be used."""
-        self._market, self._now = market, now
+        self._market, self._now, self._doors = market, now, Doors(market, now)
         self._terms: dict[str, tuple[float, Series]] = {}
         self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=30)
         self._db.execute("pragma journal_mode=wal")
@@ -120,7 +121,8 @@ class PaperKalshi:
     ) -> VenueOrder:
         """Take what the book shows at the limit or better. The same id again gives the same answer and moves nothing.
 
-        Raises VenueError: no limit, a market or a price that is none, fee terms unknown, not enough cash.
+        Raises VenueError: no limit, a market or a price that is none, a closed exchange, fee terms unknown, not enough
+        cash.
         """
         known = self._order(order.id)
         if known is not None:
@@ -133,8 +135,7 @@ class PaperKalshi:
         except VenueUnknownError as error:
             raise VenueError(f"{order.asset}: not sent, the market cannot be had: {error}") from None
         check(order, market, limit, IMMEDIATE)
-        if self._now() * 1000 >= market.closes:
-            raise VenueError(f"{market.ticker}: the market has closed")
+        self._doors.check(market)
         fills = paper.taken(order, book, limit, terms, time)
         if not may():
             raise VenueError("not sent, no longer allowed when its turn came")
