@@ -104,7 +104,7 @@ class Account:
 
     def trades(self) -> tuple[Trade, ...]:
         """Every order and what it moved; parts are not orders of their own."""
-        later = {number for whole in self.wholes.values() for number in whole.parts[1:]}
+        later = self._later_parts()
         return tuple(self._trade(order) for order in self.ledger.orders.values() if order.id not in later)
 
     def wealth(self) -> dict[str, Decimal]:
@@ -142,6 +142,16 @@ class Account:
                 self.ledger.shown_from[number] = now + hidden_s
             if self.ledger.orders[number].status == "PENDING" and self.dice.random() < self.crowd:
                 self.clock.at(now + self.dice.uniform(1, 400), lambda n=number: self._taken(n, 0.0))  # type: ignore[misc]
+
+    def shown(self, assets: frozenset[str]) -> tuple[str, ...]:
+        """Numbers of our orders of these assets that are in lists now."""
+        ledger, now = self.ledger, self.clock.now
+        hidden = {number for number, at in ledger.shown_from.items() if at > now} | self._later_parts()
+        mine = (ledger.orders[number] for number in ledger._mine[-_NEWEST:] if number not in hidden)
+        return tuple(str(order.id) for order in mine if order.asset in assets and self.tags[order.id])
+
+    def _later_parts(self) -> set[int]:
+        return {number for whole in self.wholes.values() for number in whole.parts[1:]}
 
     # ---------------------------------------------------------------- in parts
 

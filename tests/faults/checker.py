@@ -11,8 +11,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 from decimal import Decimal
 
+from evenkeel.engine.protocol import PROOF
 from evenkeel.portfolio.breakers import BreakerSettings
-from faults.history import Called, Committed, Crashed, Ending, Flow, History, Leg, Socket, Trade
+from faults.history import Called, Committed, Crashed, Ending, Flow, History, Leg, Looked, Socket, Trade
 
 RESOLVED = frozenset({"FILLED", "REJECTED", "NOT_PLACED", "CANCELED"})
 CENT = Decimal("0.02")
@@ -24,8 +25,8 @@ _DUST = Decimal("0.000001")
 def broken(history: History) -> list[str]:
     """Every law that the history breaks, one sentence each."""
     laws = (
-        _sent_when_allowed, _at_limits, _wary, _one_leg_a_pair, _exactly_once, _bound, _left_to_a_person, _conserved,
-        _accounted, _booked, _never_over_filled, _ended,
+        _sent_when_allowed, _at_limits, _wary, _one_leg_a_pair, _exactly_once, _bound, _bound_in_time,
+        _left_to_a_person, _conserved, _accounted, _booked, _never_over_filled, _ended,
     )  # fmt: skip
     return [sentence for law in laws for sentence in law(history)]
 
@@ -59,7 +60,7 @@ def _at_limits(history: History) -> Iterator[str]:
 def _wary(history: History) -> Iterator[str]:
     """An open breaker reduces; it is open after each decided slot at whose end the venue was too slow or too silent.
 
-    What was measured is forgotten when the process dies; a person's resume stands until the next slot.
+    What was measured is forgotten when the process dies; a person's resume closes none.
     """
     calls: list[Called] = []
     due: set[str] = set()
@@ -70,7 +71,7 @@ def _wary(history: History) -> Iterator[str]:
         elif isinstance(event, Called):
             calls.append(event)
         elif isinstance(event, Committed):
-            if event.trips and event.trading_state == "ACTIVE" and not event.reason.startswith("resume"):
+            if event.trips and event.trading_state == "ACTIVE":
                 yield f"{', '.join(event.trips)} is open, and the state ACTIVE"
             if event.done > last.done or event.trips != last.trips:
                 due = _too_bad(calls, event.time, history.breakers)
@@ -134,7 +135,32 @@ def _bound(history: History) -> Iterator[str]:
     for trade in trades:
         if trade.tag and not bindings.get(trade.number) and not _given_up(notes.get(trade.tag)):
             yield f"order {trade.number} of {trade.tag} is lost"
-    yield from (f"{id_} was not understood after two reconciliations" for id_ in history.unbound_after_two)
+
+
+def _bound_in_time(history: History) -> Iterator[str]:
+    """Two reconciliations with an order of ours before their eyes are enough, wherever in a life they are.
+
+    Not for what was sent by a clock that was wrong: it does not fit its time, and waits for a person.
+    """
+    tags = {trade.number: trade.tag for trade in _told_apart(history, _bindings(history)[0])}
+    excused = {e.id for e in history.events if isinstance(e, Socket) and abs(e.skew) > PROOF.skew_s}
+    bound: set[str] = set()
+    looks: Counter[str] = Counter()
+    shown: tuple[str, ...] = ()
+    for event in history.events:
+        if isinstance(event, Crashed):
+            shown = ()  # what was made of it was never durable
+        elif isinstance(event, Looked):
+            shown += event.numbers
+        elif isinstance(event, Committed):
+            for id_, leg in event.legs.items():
+                (bound.add if leg.venue else bound.discard)(id_)
+                if leg.asset in event.quarantined or leg.note.startswith("AMBIGUOUS"):
+                    excused.add(id_)
+            open_ = [number for number in shown if tags[number] and tags[number] not in bound | excused]
+            looks.update(open_)
+            yield from (f"{tags[n]} was not understood after two reconciliations" for n in open_ if looks[n] == 2)
+            shown = ()
 
 
 def _bindings(history: History) -> tuple[dict[str, set[str]], dict[str, tuple[Leg, bool]]]:

@@ -7,12 +7,12 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from evenkeel.engine import protocol, slots
+from evenkeel.engine import slots
 from evenkeel.engine.slots import Cadence
 from evenkeel.journal import recent, verify_audit
 from evenkeel.types import Memory, SlotKind
 from faults.account import Account
-from faults.history import Committed, Ending, History, Socket
+from faults.history import Ending
 
 EVERYTHING = 10**6
 
@@ -70,17 +70,3 @@ def _missing(rows: list[dict[str, Any]], memory: Memory, cadence: Cadence) -> li
             grid = slots.between(min(times), memory.watermarks[kind.value] + 1, cadence)
             missing += [slot.id for slot in grid if slot.kind is kind and (kind.value, slot.time) not in ended]
     return missing
-
-
-def not_understood(history: History, account: Account, memory: Memory) -> tuple[str, ...]:
-    """Orders of ours at the venue that no leg is bound to, though the venue was asked twice.
-
-    Not those sent by a clock that was wrong: they do not fit their time, and wait for a person (ALIKE).
-    """
-    commits = [event for event in history.events if isinstance(event, Committed)]
-    bound = {leg.venue for commit in commits for leg in commit.legs.values()}
-    given_up = {id_ for commit in commits for id_, leg in commit.legs.items() if leg.note.startswith("AMBIGUOUS")}
-    open_ = {i.order.id: i.order.asset for step in memory.open_slots for i in step.intents}
-    waiting = {id_ for id_, asset in open_.items() if asset not in memory.quarantined} - given_up
-    wrong = {e.id for e in history.events if isinstance(e, Socket) and abs(e.skew) > protocol.PROOF.skew_s}
-    return tuple(t.tag for t in account.trades() if t.tag in waiting - wrong and t.number not in bound)

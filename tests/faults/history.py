@@ -55,6 +55,16 @@ class Called:
 
 
 @dataclass(frozen=True)
+class Looked:
+    """A reconciliation had its answers; the next commit says what it made of them.
+
+    numbers  orders of ours that the venue could show from its first question on
+    """
+
+    numbers: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Socket:
     """An order left this computer. durable = the disk's surviving state says SENT of it; marker = state/HALT is there.
 
@@ -100,7 +110,7 @@ class Crashed:
     point: str
 
 
-Event = Committed | Called | Socket | Flow | Crashed
+Event = Committed | Called | Looked | Socket | Flow | Crashed
 
 
 @dataclass
@@ -136,17 +146,16 @@ class Ending:
 
 @dataclass
 class History:
-    """Events in order, the ending, and what was bound after two reconciliations of a calm venue.
+    """Events in order, and the ending.
 
     breakers  what the venue was to be judged by; None = by nothing
     """
 
     events: list[Event] = field(default_factory=list)
     ending: Ending = field(default_factory=Ending)
-    unbound_after_two: tuple[str, ...] = ()
     breakers: BreakerSettings | None = None
 
     def sha256(self) -> str:
         """One number for everything that happened."""
-        lines = [repr(event) for event in self.events] + [repr(self.ending), repr(self.unbound_after_two)]
+        lines = [repr(event) for event in self.events] + [repr(self.ending)]
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()

@@ -57,6 +57,8 @@ BUGS = (
         "if len(ids) > 1:", "if len(ids) > 9:", VERDICT),
     bug("an older order is taken for the new one", "A2 freqtrade#13399", "engine/verdict.py",
         "or order.number > sent.highest)\n        and", "or order.number >= 0)\n        and", VERDICT),
+    bug("an order is bound only at the third look", "R2: at most two reconciliations", "engine/verdict.py",
+        "    if ids:\n        return _bound(", "    if ids and silence.polls > 2:\n        return _bound(", LIVES),
     bug("an order of another intent is taken", "A2 freqtrade#13399", "engine/verdict.py",
         "frozenset(o.id for o in orders if o.id not in bound and", "frozenset(o.id for o in orders if", VERDICT),
     bug("one order is bound to two intents", "A1 hummingbot#720", "engine/verdict.py",

@@ -116,7 +116,7 @@ class Life:
         self._committed(store.memory)
         self.journal = Diary.open(self.home / "state" / "journal.db", durable=False)
         self.journal.points = self.points
-        stage, wall, broker = self.stage, self.clock.wall, Witness(self._broker(), self.clock, self.history)
+        stage, wall, broker = self.stage, self.clock.wall, Witness(self._broker(), self.account, self.history)
         watch = self._watched(broker, store.memory)
         runner = Runner(
             self.home, store, self.journal, stage.feed, watch or broker, Brain(), stage.rules, quiet(), wall,
@@ -273,7 +273,6 @@ class Life:
         self.clock.skew = 0.0
         self.boot()
         self.ask()
-        self.history.unbound_after_two = ending.not_understood(self.history, self.account, self.memory())
         self._pass(400.0)
         clear_halt(self.home)
         self.write("resume")

@@ -66,6 +66,24 @@ def test_a_breaker_is_open_after_a_restart_too(life):
     assert [event for event in one.history.events if isinstance(event, Socket) and event.quantity > 0] == bought
 
 
+def test_a_resume_closes_no_breaker(life):
+    """Whoever halts and resumes under an open one is REDUCING from the first moment, and ACTIVE when it closes."""
+    one = life(style="market", named=True, breakers=BreakerSettings())
+    script(one, *[Fate("lost before")] * 4)
+    one.boot()
+    pass_to(one, 2_000)
+    one.write("halt")
+    pass_to(one, 2_200)
+    one.write("resume")
+    pass_to(one, 2_220)
+    resumed = one.memory()
+    pass_to(one, 5 * HOUR)
+
+    assert (resumed.trading_state, resumed.state_reason) == (TradingState.REDUCING, "BREAKER_UNKNOWNS")
+    assert (one.memory().trips, one.memory().trading_state) == ({}, TradingState.ACTIVE)
+    assert broken(one.told()) == []
+
+
 def test_o11_a_thin_book_puts_its_pairs_at_limits_and_what_is_planned_then_does_not_cross(life):
     """Fills half a percent off for half an hour: whatever is planned for those pairs afterwards leaves at a limit."""
     one = life(style="market", breakers=BreakerSettings())

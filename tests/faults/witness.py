@@ -13,8 +13,9 @@ from evenkeel.errors import VenueUnknownError
 from evenkeel.journal import Journal
 from evenkeel.store import Store
 from evenkeel.types import Intent, Memory
-from faults.clockwork import Clockwork, Points
-from faults.history import Called, Committed, History, Leg
+from faults.account import Account
+from faults.clockwork import Points
+from faults.history import Called, Committed, History, Leg, Looked
 
 
 class Kept(Store):
@@ -57,24 +58,39 @@ def _leg(intent: Intent) -> Leg:
 
 
 class Witness:
-    """A broker whose every call is history: how long it took in truth, and whether it was answered."""
+    """A broker whose every call is history: how long it took in truth, and whether it was answered.
 
-    def __init__(self, broker: Any, clock: Clockwork, history: History) -> None:
-        self._broker, self._clock, self._history = broker, clock, history
+    Who asks for orders and then, with nothing between, for holdings reconciles. While one waits for an answer, another
+    may ask: each level of them is told apart.
+    """
+
+    def __init__(self, broker: Any, account: Account, history: History) -> None:
+        self._broker, self._account, self._history = broker, account, history
+        self._level = 0
+        self._asked: dict[int, tuple[str, ...]] = {}
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._broker, name)
         return partial(self._called, found) if name in ("holdings", "send", "cancel", "orders", "fills") else found
 
     def _called(self, deed: Any, *args: Any, **named: Any) -> Any:
-        clock, answered = self._clock, True
-        began = clock.now
+        clock, answered, name = self._account.clock, True, deed.__name__
+        began, level = clock.now, self._level
+        before, self._level = self._asked.pop(level, None), level + 1
+        shown = self._account.shown(args[0]) if name == "orders" else ()
         try:
-            return deed(*args, **named)
+            found = deed(*args, **named)
         except VenueUnknownError:
             answered = False
             raise
+        else:
+            if name == "orders":
+                self._asked[level] = shown
+            elif name == "holdings" and before is not None:
+                self._history.events.append(Looked(before))
+            return found
         finally:
+            self._level = level
             self._history.events.append(Called(int(clock.wall()), clock.now - began, answered, clock.skew))
 
 

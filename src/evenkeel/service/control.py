@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from evenkeel.engine import record
+from evenkeel.portfolio import breakers
 from evenkeel.store import Command
 from evenkeel.types import Memory, TradingState
 
@@ -30,13 +31,16 @@ def told(memory: Memory, word: str, reason: str) -> Memory:
     """Memory in the trading state that a command asks for.
 
     flatten keeps REDUCING until nothing is left that can be sold, then the last slot sets HALTED. resume says that a
-    person has looked: quarantined pairs trade again, and what a cold start held back is bought.
+    person has looked: quarantined pairs trade again, and what a cold start held back is bought. It closes no circuit
+    breaker: under an open one it is REDUCING at once, and ACTIVE when the breaker closes.
     """
+    said = f"{word}: {reason}" if reason else word
+    state, why = breakers.trading_state(_STATE[word], said, tuple(memory.trips))
     return replace(
         memory,
         quarantined={} if word == "resume" else memory.quarantined,
-        trading_state=_STATE[word],
-        state_reason=f"{word}: {reason}" if reason else word,
+        trading_state=state,
+        state_reason=why,
         flatten=word == "flatten",
         cold=0 if word == "resume" else memory.cold,
     )
