@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 
 import pytest
 
@@ -63,6 +64,9 @@ def test_evaluation_says_it_in_words(run, tmp_path, data):
     assert "against the price" in told.out
     assert "KXBTC: no edge is proven" in told.out
     assert "WARNING: scores over all contracts are artefacts" in told.err
+    assert re.search(r"right \(Brier 0\.\d{4}, of the price 0\.\d{4}, over \d+ quotes\)", told.err)
+    for name in ("model", "market", "difference"):
+        assert re.search(rf"^{name} +-?[01]\.\d{{4}} +\[.+\] +-?[01]\.\d{{4}} +\[", told.out, re.MULTILINE)
     assert games.json["words"][0] == games.json["bias"]["words"]
     assert games.json["scores"]["brier_difference"]["clusters"] == games.json["scores"]["rows"]
 

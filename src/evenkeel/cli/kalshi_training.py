@@ -233,13 +233,22 @@ def _show(document: Mapping[str, Any]) -> None:
     say()
     for words in document["words"]:
         if words.startswith("WARNING"):
-            errors().print(words, soft_wrap=True)
+            errors().print(words + _artefact(document), soft_wrap=True)
         else:
             say(f"- {words}")
 
 
+def _artefact(document: Mapping[str, Any]) -> str:
+    """The scores over all contracts: what the warning is about."""
+    if not (found := document.get("all_contracts")):
+        return ""
+    ours, theirs = found["brier"]["value"], found["brier_market"]["value"]
+    return f" (Brier {ours:.4f}, of the price {theirs:.4f}, over {found['rows']} quotes)"
+
+
 def _tables(document: Mapping[str, Any]) -> Iterator[list[str]]:
-    """Tables of a study: reliability, and what else it has."""
+    """Tables of a study: scores, reliability, and what else it has."""
+    yield _scores(document["scores"])
     yield _curves(document["reliability"])
     if document.get("curves"):
         yield _steps(document["curves"])
@@ -250,6 +259,21 @@ def _tables(document: Mapping[str, Any]) -> Iterator[list[str]]:
         market = {"name": "market", "parameter": None, "brier": document["scores"]["brier_market"],
                   "log_loss": document["scores"]["log_loss_market"]}  # fmt: skip
         yield aligned(heads, [_member(one) for one in (*document["members"], market)], right=(1, 2, 3))
+
+
+def _scores(scores: Mapping[str, Any]) -> list[str]:
+    """Of model and market on the same quotes, and by how much they differ."""
+    kinds = (("model", ""), ("market", "_market"), ("difference", "_difference"))
+    rows = [
+        (name, *(cell for score in ("brier", "log_loss") for cell in _estimate(scores[score + kind])))
+        for name, kind in kinds
+    ]
+    return aligned(("said by", "Brier", "90 % interval", "log loss", "90 % interval"), rows, right=(1, 3))
+
+
+def _estimate(one: Mapping[str, Any]) -> tuple[str, str]:
+    value, low, high = ("-" if one[name] is None else f"{one[name]:.4f}" for name in ("value", "low", "high"))
+    return value, "-" if low == "-" else f"[{low}, {high}]"
 
 
 def _curves(reliability: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[str]:
