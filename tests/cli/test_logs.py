@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import select
@@ -12,6 +13,10 @@ import sys
 import pytest
 
 from evenkeel.cli import logs
+from evenkeel.engine.record import alert_row
+from evenkeel.journal import Journal
+from evenkeel.types import Record
+from evenkeel.units import utc
 
 
 def _lines(said):
@@ -148,7 +153,43 @@ def test_what_is_written_while_the_past_is_shown_is_followed(tmp_path):
     with log.open("a") as file:
         file.write(new)
 
-    past = logs.merged(tmp_path, end)
+    past = logs.merged(logs.Place.of(tmp_path), end)
 
     assert [line["event"] for line in past] == ["o"]
     assert next(logs.tail(log, end))["event"] == "n"
+
+
+def _desk(home):
+    """A log and a journal of a desk: two turns, the second halted; the alert stands in both."""
+    slots = [f"score@2026-11-01T00:0{n}:00Z" for n in (0, 5)]
+    told = [("kalshi_decided", slots[0], {}), ("kalshi_decided", slots[1], {}),
+            ("kalshi_alert", slots[1], {"code": "DRAWDOWN", "text": "the desk is HALTED"})]  # fmt: skip
+    lines = [{"wall": "2026-11-01T00:00:00Z", "level": "info", "event": e, "slot": s, **more} for e, s, more in told]
+    (home / "logs").mkdir()
+    (home / "logs" / "kalshi.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    ended = {"kind": "score", "outcome": "done", "reason": "", "orders": 0}
+    rows = [{"slot": s, "time": utc(s[6:]), "as_of": utc(s[6:]), **ended} for s in slots]
+    alert = alert_row(utc(slots[1][6:]), "page", "DRAWDOWN", "the desk is HALTED", slot=slots[1])
+    with contextlib.closing(Journal.open(home / "state" / "kalshi-journal.db")) as journal:
+        journal.write(Record(1, {"slots": rows[:1]}))
+        journal.write(Record(2, {"slots": rows[1:], "alerts": [alert]}))
+
+
+def test_the_desks_log_and_journal_are_shown_when_asked_for(run, tmp_path):
+    """Its own only; what stands in both comes once, and the journal fills in for a log that was lost."""
+    _desk(tmp_path)
+    rebalancer = run(tmp_path, "logs", "--json")
+    lines = _lines(run(tmp_path, "logs", "--kalshi", "--level", "debug", "--json"))
+    (tmp_path / "logs" / "kalshi.jsonl").unlink()
+    left = _lines(run(tmp_path, "logs", "--kalshi", "--level", "debug", "--json"))
+
+    assert rebalancer.code == 3
+    assert [line["event"] for line in lines] == ["kalshi_decided", "kalshi_decided", "kalshi_alert"]
+    assert sorted(line["event"] for line in left) == ["DRAWDOWN", "slot", "slot"]
+    assert [line["level"] for line in left if line["event"] == "DRAWDOWN"] == ["page"]
+
+
+def test_where_no_desk_has_run_the_command_that_starts_one_is_named(run, played):
+    said = run(played, "logs", "--kalshi")
+
+    assert (said.code, "start `evenkeel kalshi paper`" in said.err) == (3, True)

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from evenkeel.cli import doctor_desk
 from evenkeel.cli import doctor_repairs as repairs
 from evenkeel.cli.doctor_checks import FAIL, FIX, OK, WARN, Check, examine
 from evenkeel.cli.output import AsJson, ConfigFile, Context, Overrides, emit, say
@@ -44,7 +45,7 @@ def doctor(
     if not fix and (yes or cold_start):
         raise UsageError(f"{'--yes' if yes else '--cold-start'} belongs to --fix: `{FIX}` shows what would be done")
     told = _fixed(made, cold=cold_start, yes=yes, quiet=as_json) if fix else {}
-    checks = examine(made, config, overrides or [])
+    checks = examine(made, config, overrides or [], doctor_desk.LOOKS)
     worst = max((check.status for check in checks), key=(OK, WARN, FAIL).index)
     if as_json:
         emit({"command": "doctor", "status": worst, "checks": [asdict(check) for check in checks], **told})

@@ -10,7 +10,7 @@ import re
 import shutil
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -23,6 +23,7 @@ from evenkeel.units import DAY_S, duration, iso
 
 if TYPE_CHECKING:
     from evenkeel.config import Config
+    from evenkeel.store import Loaded
 
 OK, WARN, FAIL = "ok", "warn", "fail"
 FREE_FAIL_MB, FREE_WARN_MB = 100, 1_000
@@ -55,13 +56,16 @@ class Patient:
     now: float
 
 
-def examine(made: Context, config: Path | None, overrides: list[str]) -> list[Check]:
-    """All checks in their order; one that stumbles is a finding too."""
+Look = Callable[[Patient], Iterator[Check]]
+
+
+def examine(made: Context, config: Path | None, overrides: list[str], more: Iterable[Look] = ()) -> list[Check]:
+    """All checks in their order, then those of `more`; one that stumbles is a finding too."""
     about, loaded = _config(made, config, overrides)
     patient = Patient(made.home, loaded, time.time())
     checks = [*_software(), about]
     for look in (_home, _state, _journal, _paper, _service, _halt, _waiting, _orders, _leftovers, _candles, _models,
-                 _quarantine, _clock):  # fmt: skip
+                 _quarantine, _clock, *more):  # fmt: skip
         try:
             checks += look(patient)
         except (EvenkeelError, OSError) as error:
@@ -145,27 +149,33 @@ def _state(patient: Patient) -> Iterator[Check]:
 
 
 def _journal(patient: Patient) -> Iterator[Check]:
-    from evenkeel import journal, store
+    from evenkeel import store
 
     path = patient.home / "state" / "journal.db"
     if not path.exists():
         yield Check("journal", OK, "there is none yet")
         return
+    yield from audited(path, lambda: store.peek(patient.home), "journal", served=store.holder(patient.home) is not None)
+
+
+def audited(path: Path, look: Callable[[], Loaded], name: str, *, served: bool) -> Iterator[Check]:
+    """A journal: can every row be read, and does its audit chain end where memory says. served  its writer runs."""
+    from evenkeel import journal
+
     try:
         digest = journal.journal_sha256(path)  # reads every row
-        found = store.peek(patient.home)
-        settled = found.memory is not None and not found.fell_back and store.holder(patient.home) is None
+        found = look()
+        settled = found.memory is not None and not found.fell_back and not served
         head = found.memory.audit_hash if settled and found.memory else None
         whole, row = journal.verify_audit(path, head)
     except EvenkeelError as error:
         advice = f"`{FIX}` sets it aside if it is damaged; nothing in it is needed for recovery"
-        yield Check("journal", FAIL, str(error), advice)
+        yield Check(name, FAIL, str(error), advice)
         return
-    yield Check("journal", OK, f"every row can be read, digest {digest[:12]}")
-    text = "audit chain whole" if whole else f"audit chain broken at row {row}"
-    yield Check(
-        "audit", OK if whole else FAIL, text, "" if whole else "compare with a backup: rows were changed or lost"
-    )
+    yield Check(name, OK, f"every row of {path.name} can be read, digest {digest[:12]}")
+    text = f"audit chain of {path.name} whole" if whole else f"audit chain of {path.name} broken at row {row}"
+    advice = "" if whole else "compare with a backup: rows were changed or lost"
+    yield Check("audit", OK if whole else FAIL, text, advice)
 
 
 def _paper(patient: Patient) -> Iterator[Check]:
@@ -231,8 +241,8 @@ def _orders(patient: Patient) -> Iterator[Check]:
 def _leftovers(patient: Patient) -> Iterator[Check]:
     from evenkeel import store
 
-    served = store.holder(patient.home) is not None
-    found = doctor_repairs.leftovers(patient.home, patient.now, served=served)
+    served = {of for of in (doctor_repairs.SERVICE, doctor_repairs.DESK) if store.holder(patient.home, of) is not None}
+    found = doctor_repairs.leftovers(patient.home, patient.now, served)
     if found:
         text = f"{len(found)} temporary files of writes that were cut off: {', '.join(p.name for p in found[:5])}"
         yield Check("leftovers", WARN, text, f"`{FIX}` removes them")

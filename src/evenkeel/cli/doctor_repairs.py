@@ -15,19 +15,26 @@ import shutil
 import sqlite3
 import stat
 import time
-from collections.abc import Callable, Iterator
-from contextlib import closing, suppress
+from collections.abc import Callable, Collection, Iterator
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 from evenkeel.errors import EvenkeelError, LockedError, StateError
 from evenkeel.units import DAY_S
 
+if TYPE_CHECKING:
+    from evenkeel.types import Memory
+
 FOLDERS = ("state", "logs", "data")
 _TEMPORARY = re.compile(r"\A\..+\.(\d+)\.tmp\Z")
-_ALONE = ("state.json.tmp", "config.tmp")  # of the service itself: nobody writes them while the lock is ours
+SERVICE, DESK = "lock", "kalshi.lock"
+"""Locks of a home: the rebalancer's, and the Kalshi desk's."""
+_ALONE = {"state.json.tmp": SERVICE, "config.tmp": SERVICE, "kalshi.json.tmp": DESK}
+"""Temporary files without a process in their name: nobody writes them while that lock is ours."""
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
@@ -50,25 +57,29 @@ class Done:
 
 
 def free(home: Path) -> None:
-    """Raise LockedError (exit 75) while a service runs on the home. Nothing is written."""
+    """Raise LockedError (exit 75) while a service or a desk runs on the home. Nothing is written."""
+    for of in (SERVICE, DESK):
+        _free(home, of)
+
+
+def _free(home: Path, of: str) -> None:
     from evenkeel import store
 
     try:
-        descriptor = os.open(home / "state" / "lock", os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = os.open(home / "state" / of, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
         return  # there is none, or its mode is wrong: whoever takes the lock will know
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
-        raise LockedError(
-            f"another evenkeel (pid {store.holder(home) or 'unknown'}) is running on {home}: stop it first, then repair"
-        ) from None
+        pid = store.holder(home, of) or "unknown"
+        raise LockedError(f"another evenkeel (pid {pid}) is running on {home}: stop it first, then repair") from None
     finally:
         os.close(descriptor)
 
 
 def found(home: Path, *, cold: bool) -> tuple[Repair, ...]:
-    """What would be done now. Raises LockedError while a service runs on the home."""
+    """What would be done now. Raises LockedError while a service or a desk runs on the home."""
     free(home)
     return tuple(one for look in (*_BEFORE, *_locked(cold=cold), _lock) for one in _seen(look, home))
 
@@ -77,16 +88,19 @@ def repair(home: Path, *, cold: bool, agreed: frozenset[str] | None = None) -> t
     """Do what is found, holding the lock; `agreed` = texts that a person has seen, None = everything.
 
     Each look follows the repairs before it: a file whose mode was wrong is judged once it can be read.
-    Raises LockedError while a service runs on the home.
+    Raises LockedError while a service or a desk runs on the home.
     """
     from evenkeel.store import Lock
 
     free(home)
     done = list(_act(home, _BEFORE, agreed))
     cleared = _seen(_lock, home)
-    with Lock(home) as lock:
+    with ExitStack() as held:
+        wanted = [of for of in (SERVICE, DESK) if of == SERVICE or (home / "state" / of).exists()]
+        locks = [held.enter_context(Lock(home, of)) for of in wanted]
         done += _act(home, _locked(cold=cold), agreed)
-        lock.path.write_bytes(b"")  # emptied and never removed: two files of one name could be locked by two services
+        for lock in locks:  # emptied and never removed: two files of one name could be locked by two services
+            lock.path.write_bytes(b"")
     return (*done, *(_done(one) for one in cleared))
 
 
@@ -147,21 +161,21 @@ def _files(folder: Path) -> list[Path]:
 # ---------------------------------------------------------------- what a crash left
 
 
-def leftovers(home: Path, now: float, *, served: bool) -> list[Path]:
+def leftovers(home: Path, now: float, served: Collection[str] = ()) -> list[Path]:
     """Temporary files of writes that a crash or a full disk cut off; none that a living process may still write.
 
     now     UTC s; a file whose process lives under the same number counts once it is a day old
-    served  a service runs here: its own temporary files are at work
+    served  locks whose owners run here: their own temporary files are at work
     """
     state = home / "state"
     places = [state.glob("*.tmp"), state.glob(".*.tmp"), (state / "commands").glob(".*.tmp")]
     places += [(home / "data" / "candles").glob("*/*/.*.tmp")]
-    return sorted(path for place in places for path in place if not _in_use(path, now, served=served))
+    return sorted(path for place in places for path in place if not _in_use(path, now, served))
 
 
-def _in_use(path: Path, now: float, *, served: bool) -> bool:
+def _in_use(path: Path, now: float, served: Collection[str]) -> bool:
     if path.name in _ALONE:
-        return served
+        return _ALONE[path.name] in served
     match = _TEMPORARY.match(path.name)
     return match is None or (_alive(int(match[1])) and now - path.stat().st_mtime < DAY_S)
 
@@ -177,7 +191,7 @@ def _alive(pid: int) -> bool:
 
 
 def _leftovers(home: Path) -> Iterator[Repair]:
-    for path in leftovers(home, time.time(), served=False):
+    for path in leftovers(home, time.time()):
         yield Repair("leftover", f"remove {path}, a write that was cut off", partial(path.unlink, missing_ok=True))
 
 
@@ -203,29 +217,45 @@ def _commands(home: Path) -> Iterator[Repair]:
 
 
 def _state(home: Path, *, cold: bool) -> Iterator[Repair]:
+    from evenkeel.store.shelf import STATE
+    from evenkeel.types import Memory
+
+    yield from _damaged(home, STATE, Memory, "state", cold=cold)
+
+
+def _desk_state(home: Path, *, cold: bool) -> Iterator[Repair]:
+    from evenkeel.desk.ledger import Ledger
+    from evenkeel.wiring import desk
+
+    yield from _damaged(home, desk.STATE, Ledger, "kalshi", cold=cold)
+
+
+def _damaged(home: Path, of: str, kind: type[Memory], name: str, *, cold: bool) -> Iterator[Repair]:
     """Damaged state files, as long as one is whole or a person has decided to go on without."""
     from evenkeel.store import DamagedError, RealDisk, examine
     from evenkeel.store.document import parse
 
-    damaged, paths = [], [one.path for one in examine(home)]
+    damaged, paths = [], [one.path for one in examine(home, of, kind)]
     for path in paths:
         try:
-            parse(RealDisk().read(path), path.name)
+            parse(RealDisk().read(path), path.name, kind)
         except DamagedError as error:
             damaged.append((path, str(error)))
         except (StateError, OSError):
             return  # of a newer version, or unreadable: nothing is known of it, so nothing is moved
     if len(damaged) < len(paths) or cold:
         for path, why in damaged:
-            yield Repair("state", f"set {path} aside: {why}", partial(_aside, path, home))
+            yield Repair(name, f"set {path} aside: {why}", partial(_aside, path, home))
 
 
 def _journal(home: Path) -> Iterator[Repair]:
-    path = home / "state" / "journal.db"
-    problem, damaged = database(path)
-    if damaged:
-        text = f"set {path} aside ({problem}): the service begins a new one"
-        yield Repair("journal", text, partial(_aside_database, path, home))
+    """Journals are never needed to recover."""
+    for file, name, whose in (("journal.db", "journal", "service"), ("kalshi-journal.db", "kalshi", "desk")):
+        path = home / "state" / file
+        problem, damaged = database(path)
+        if damaged:
+            text = f"set {path} aside ({problem}): the {whose} begins a new one"
+            yield Repair(name, text, partial(_aside_database, path, home))
 
 
 def database(path: Path) -> tuple[str, bool]:
@@ -271,10 +301,11 @@ def _aside_database(path: Path, home: Path) -> None:
 
 def _lock(home: Path) -> Iterator[Repair]:
     """A lock file that names a process which no longer holds it: `status` would take a later one for the service."""
-    path = home / "state" / "lock"
-    with suppress(OSError):
-        if path.stat().st_size:
-            yield Repair("lock", f"clear {path}: {_named(path)}", lambda: None)
+    for of in (SERVICE, DESK):
+        path = home / "state" / of
+        with suppress(OSError):
+            if path.stat().st_size:
+                yield Repair("lock", f"clear {path}: {_named(path)}", lambda: None)
 
 
 def _named(path: Path) -> str:
@@ -295,4 +326,4 @@ _BEFORE: tuple[Look, ...] = (_folders, _modes)  # without them the lock cannot b
 
 
 def _locked(*, cold: bool) -> tuple[Look, ...]:
-    return (_leftovers, partial(_state, cold=cold), _journal, _commands)
+    return (_leftovers, partial(_state, cold=cold), partial(_desk_state, cold=cold), _journal, _commands)

@@ -66,28 +66,31 @@ def status_of(home: Path, now: float) -> dict[str, Any]:
     if not isinstance(memory, Ledger) or memory.cash is None:
         raise NotReadyError(f"{home / 'state' / desk.STATE} is not there: no desk has run in this home")
     pid = holder(home, desk.LOCK)
-    problems = [*_stopped(home, memory), *_unsettled(found, memory), *_late(home, memory, now, running=pid is not None)]
+    problems = [*_around(home, found), *standing(memory), *_late(home, memory, now, running=pid is not None)]
     return account("kalshi status", memory) | {"pid": pid, "healthy": not problems, "problems": problems}
 
 
-def _stopped(home: Path, memory: Ledger) -> list[str]:
-    """Why nothing is bought."""
+def _around(home: Path, found: Loaded) -> list[str]:
     from evenkeel.store import halted
 
+    marker = ["state/HALT is there: nothing is bought until it is removed"] * halted(home)
+    damage = ["kalshi.json is damaged, an older generation is used: see `evenkeel doctor`"] * found.fell_back
+    return marker + damage
+
+
+def standing(memory: Ledger) -> list[str]:
+    """Why nothing is bought, and what only the venue or a person can settle; a clause each."""
     problems = []
-    if halted(home):
-        problems.append("state/HALT is there: nothing is bought until it is removed")
     if memory.trading_state != "ACTIVE":
         ends = "until --resume" if memory.trading_state == "HALTED" else "until the next UTC day"
         reason = memory.state_reason or "no reason given"
         problems.append(f"trading is {memory.trading_state} ({reason}): nothing is bought {ends}")
-    if memory.equity is None:
+    if memory.cash is not None and memory.equity is None:
         problems.append("equity is unknown (UNPRICED): something is held that nobody was ever seen to bid for")
-    return problems
+    return [*problems, *_unsettled(memory)]
 
 
-def _unsettled(found: Loaded, memory: Ledger) -> list[str]:
-    """What only the venue or a person can settle, and turns that fail."""
+def _unsettled(memory: Ledger) -> list[str]:
     problems = [f"{ticker} is quarantined: {why}" for ticker, why in sorted(memory.quarantined.items())]
     intents = [intent for opened in memory.open_slots for intent in opened.intents]
     open_ = [one for one in intents if not one.status.resolved and one.status != "ACKED"]
@@ -98,8 +101,6 @@ def _unsettled(found: Loaded, memory: Ledger) -> list[str]:
     last = memory.slots[-TRIES:]
     if len(last) == TRIES and all(turn.outcome == "failed" for turn in last):
         problems.append(f"the last {TRIES} turns failed ({last[-1].reason})")
-    if found.fell_back:
-        problems.append("kalshi.json is damaged, an older generation is used: see `evenkeel doctor`")
     return problems
 
 

@@ -1,7 +1,8 @@
 """`logs`: what happened, from logs/evenkeel.jsonl (rotated files too) and the journal, merged in time order.
 
-Under a virtual clock a line's time is that of its slot, not of the computer. The journal adds what the log does not
-have: rows whose slot or order stands in the log already are not said twice.
+With --kalshi from the log and the journal of the Kalshi desk. Under a virtual clock a line's time is that of its slot,
+not of the computer. The journal adds what the log does not have: rows whose slot, order or alert stands in the log
+already are not said twice.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 import orjson
 import typer
@@ -21,11 +22,24 @@ from evenkeel.cli.output import AsJson, Context, emit, say
 from evenkeel.errors import NotReadyError, UsageError
 from evenkeel.units import iso, seconds, utc
 
-FILE = "evenkeel.jsonl"
 LEVELS = {"debug": 0, "info": 1, "warning": 2, "error": 3, "page": 3}
 POLL_S = 0.3
 _FIRST = ("time", "level", "source", "slot", "event", "asset", "text")
 _HIDDEN = frozenset({*_FIRST, "wall", "mode", "config", "order", "run"})
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a process of a home writes what happens."""
+
+    log: Path
+    journal: Path
+
+    @classmethod
+    def of(cls, home: Path, *, kalshi: bool = False) -> Self:
+        """The rebalancer's, or the Kalshi desk's."""
+        name = "kalshi" if kalshi else "evenkeel"
+        return cls(home / "logs" / f"{name}.jsonl", home / "state" / f"{'kalshi-' * kalshi}journal.db")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +71,15 @@ def logs(
     slot: Annotated[
         str | None, typer.Option(help="Lines of one slot, or of a kind: risk, rebalance@2025-07-01.")
     ] = None,
-    asset: Annotated[str | None, typer.Option(help="Lines about one coin.")] = None,
+    asset: Annotated[str | None, typer.Option(help="Lines about one coin, or one market of the desk.")] = None,
     level: Annotated[str, typer.Option(help="Smallest importance: debug, info, warning or error.")] = "info",
     since: Annotated[str | None, typer.Option(help="A UTC time, or 2h, 1d before the newest line.")] = None,
     limit: Annotated[int, typer.Option(min=1, help="How many of the newest lines.")] = 50,
     follow: Annotated[
         bool, typer.Option("--follow", help="Go on with new log lines until stopped; --json gives one object per line.")
+    ] = False,
+    kalshi: Annotated[
+        bool, typer.Option("--kalshi", help="Of the Kalshi desk, which writes a log of its own.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -70,10 +87,12 @@ def logs(
     made: Context = context.obj
     if level not in LEVELS:
         raise UsageError(f"--level {level}: use debug, info, warning or error")
-    if not (made.home / "logs" / FILE).exists() and not _journal(made.home).exists():
-        raise NotReadyError(f"nothing has run in {made.home} yet: start `evenkeel run`, or give the right --home")
-    end = end_of(made.home / "logs" / FILE)
-    lines = merged(made.home, end)
+    place = Place.of(made.home, kalshi=kalshi)
+    if not place.log.exists() and not place.journal.exists():
+        told = ("no desk has", "evenkeel kalshi paper") if kalshi else ("nothing has", "evenkeel run")
+        raise NotReadyError(f"{told[0]} run in {made.home} yet: start `{told[1]}`, or give the right --home")
+    end = end_of(place.log)
+    lines = merged(place, end)
     start = None if since is None else _since(since, lines)
     wanted = Wanted(slot, asset.upper() if asset else None, LEVELS[level], start)
     shown = [line for line in lines if wanted.has(line)][-limit:]
@@ -85,7 +104,7 @@ def logs(
     if follow:
         with contextlib.suppress(KeyboardInterrupt):
             sys.stdout.flush()
-            for line in tail(made.home / "logs" / FILE, end):
+            for line in tail(place.log, end):
                 if wanted.has(line):
                     _print(line, as_json=as_json)
                     sys.stdout.flush()
@@ -113,36 +132,40 @@ def end_of(path: Path) -> End:
     return (seen.st_ino, seen.st_size) if seen else (0, 0)
 
 
-def merged(home: Path, end: End) -> list[dict[str, Any]]:
+def merged(place: Place, end: End) -> list[dict[str, Any]]:
     """Every line of the log up to `end` and of the journal: earlier runs first, then by time, then as written."""
-    written = list(_log_lines(home, end))
+    written = list(_log_lines(place.log, end))
     told = {key for line in written for key in _keys(line)}
     run = written[-1]["run"] if written else 0
-    added = [line | {"run": run} for line in _journal_lines(home) if not told & set(_keys(line))]
+    added = [line | {"run": run} for line in _journal_lines(place.journal) if not told & set(_keys(line))]
     lines = sorted([*written, *added], key=lambda line: (line["run"], line["order"]))
     return [line | {"time": iso(line["order"]) if line["order"] else None} for line in lines]
 
 
 def _keys(line: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     """What a line tells of, so that log and journal do not say it twice."""
-    if line["event"] == "order":
-        return [("order", str(line["slot"]), str(line["asset"]))]
-    if line["event"] in {"decided", "slot_ended", "slot_failed", "slot"}:
-        return [("slot", str(line["slot"]), "")]
-    return []
+    slot, asset = str(line["slot"]), str(line["asset"])
+    match line["event"]:
+        case "order" | "kalshi_order":
+            return [("order", slot, asset)]
+        case "decided" | "slot_ended" | "slot_failed" | "slot" | "kalshi_decided":
+            return [("slot", slot, "")]
+        case "kalshi_alert":
+            return [(line["code"], slot, asset)]
+    return [(line["event"], slot, asset)] if line["source"] == "journal" else []
 
 
-def _files(home: Path) -> list[Path]:
+def _files(log: Path) -> list[Path]:
     """Log files, oldest first."""
-    rotated = [p for p in (home / "logs").glob(f"{FILE}.*") if p.suffix[1:].isdigit()]
-    return [*sorted(rotated, key=lambda path: -int(path.suffix[1:])), home / "logs" / FILE]
+    rotated = [p for p in log.parent.glob(f"{log.name}.*") if p.suffix[1:].isdigit()]
+    return [*sorted(rotated, key=lambda path: -int(path.suffix[1:])), log]
 
 
-def _log_lines(home: Path, end: End) -> Iterator[dict[str, Any]]:
+def _log_lines(log: Path, end: End) -> Iterator[dict[str, Any]]:
     """Lines as written. A line without a slot stands, under a virtual clock, where its neighbours stand."""
     stamp, run = 0, 0
     waiting: list[dict[str, Any]] = []
-    for path in _files(home):
+    for path in _files(log):
         if not path.exists():
             continue
         known = end[1] if path.stat().st_ino == end[0] else None
@@ -188,21 +211,17 @@ def _slot_time(slot: str | None) -> int:
         return 0
 
 
-def _journal(home: Path) -> Path:
-    return home / "state" / "journal.db"
-
-
-def _journal_lines(home: Path) -> Iterator[dict[str, Any]]:
+def _journal_lines(journal: Path) -> Iterator[dict[str, Any]]:
     """Orders, alerts, and how slots ended."""
     from evenkeel.journal import recent
 
     everything = 2**31
-    for row in recent(_journal(home), "orders", limit=everything):
+    for row in recent(journal, "orders", limit=everything):
         detail = {"quantity": row["quantity"], "status": row["status"], "reason": row["reason"], "note": row["note"]}
         yield _row(row, "info", "order", f"{row['side']} {row['quantity']}") | detail
-    for row in recent(_journal(home), "alerts", limit=everything):
+    for row in recent(journal, "alerts", limit=everything):
         yield _row(row, row["level"] or "info", row["code"], row["text"])
-    for row in recent(_journal(home), "slots", limit=everything):
+    for row in recent(journal, "slots", limit=everything):
         level = (
             "error"
             if row["outcome"] == "failed"

@@ -13,7 +13,7 @@ from typing import Final
 
 from evenkeel.desk.ledger import Ledger, Trade
 from evenkeel.engine.record import Row, alert_row, alerted
-from evenkeel.types import Slot, TradingState
+from evenkeel.types import Slot, SlotKind, TradingState
 from evenkeel.units import plain
 
 RECON_ADOPTED: Final = "RECON_ADOPTED"
@@ -50,11 +50,11 @@ def adopted(now: Ledger, found: Mapping[str, tuple[Decimal, Decimal]], time: int
 
     found  ticker, `` = cash -> (remembered, venue)
     """
-    rows = [
-        alert_row(time, "warning", RECON_ADOPTED if ticker else EXTERNAL_FLOW,
-                  f"{ticker or 'cash'}: remembered {plain(mine)}, venue says {plain(venue)}", asset=ticker)
-        for ticker, (mine, venue) in found.items()
-    ]  # fmt: skip
+    rows = []
+    for ticker, (mine, venue) in found.items():
+        text = f"{ticker or 'cash'}: remembered {plain(mine)}, venue says {plain(venue)}"
+        code = RECON_ADOPTED if ticker else EXTERNAL_FLOW
+        rows.append(alert_row(time, "warning", code, text, slot=_turn(time), asset=ticker))
     return alerted(now, rows, time, "reconciled")
 
 
@@ -80,4 +80,8 @@ def barred(now: Ledger, why: str, time: int) -> Ledger:
         return now
     text = f"{ACCESS_REFUSED} by the venue, the desk is HALTED: {why}"
     halted = replace(now, trading_state=TradingState.HALTED, state_reason=f"{ACCESS_REFUSED}: {why}")
-    return alerted(halted, [alert_row(time, "page", ACCESS_REFUSED, text)], time, "access")
+    return alerted(halted, [alert_row(time, "page", ACCESS_REFUSED, text, slot=_turn(time))], time, "access")
+
+
+def _turn(time: int) -> str:
+    return Slot(SlotKind.SCORE, time).id

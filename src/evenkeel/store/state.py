@@ -234,17 +234,17 @@ def peek(home: Path, of: str = STATE, kind: type[Memory] = Memory) -> Loaded:
     return Loaded(memory=None) if seen.document is None else _loaded(seen, seen.document, ())
 
 
-def examine(home: Path) -> tuple[FileHealth, ...]:
+def examine(home: Path, of: str = STATE, kind: type[Memory] = Memory) -> tuple[FileHealth, ...]:
     """Every state file, whole or not, newest first; for `evenkeel doctor`."""
     folder, disk = home / "state", RealDisk()
-    names = [STATE] if STATE in disk.names(folder) else []
-    names += [f"{STATE}.{number}" for number in reversed(generations(folder, disk))]
-    return tuple(_health(folder / name, disk) for name in names)
+    names = [of] if of in disk.names(folder) else []
+    names += [f"{of}.{number}" for number in reversed(generations(folder, disk, of))]
+    return tuple(_health(folder / name, disk, kind) for name in names)
 
 
-def _health(path: Path, disk: Disk) -> FileHealth:
+def _health(path: Path, disk: Disk, kind: type[Memory]) -> FileHealth:
     try:
-        return FileHealth(path, parse(disk.read(path), path.name).memory.sequence, "")
+        return FileHealth(path, parse(disk.read(path), path.name, kind).memory.sequence, "")
     except StateError as error:
         return FileHealth(path, -1, str(error))
     except OSError as error:
