@@ -16,6 +16,7 @@ from evenkeel.sandbox.clock import Clock
 from evenkeel.sandbox.faults import Faults
 from evenkeel.sandbox.market import Market
 from evenkeel.store import Lock
+from research import kalshi_files as files
 from venues.exchanges import PAIRS
 
 SERIES = EAGER.screen.series
@@ -150,3 +151,38 @@ def test_collect_keeps_a_look_and_says_where(desk, tmp_path):
     assert told["quotes"] > 5
     assert (tmp_path / "data" / "kalshi" / "KXBTC.parquet").exists()
     assert [row["rows"] for row in told["files"]] == [told["quotes"]]
+
+
+@pytest.mark.slow
+def test_a_desk_that_trains_misses_no_turn_and_promotes_nothing(desk, tmp_path):
+    """Meanwhile its lognormal is measured anew on settled ladders; what decides stays what it was."""
+    data = files.ladders(tmp_path)
+    given = ["--set", "kalshi.training.every=2", "--set", f"kalshi.training.data={data}"]
+    told = desk("paper", "--interval", "1", "--for", "30", *given, "--json")
+
+    logged = [json.loads(line) for line in (tmp_path / "logs" / "kalshi.jsonl").read_text().splitlines()]
+    made = [row for row in logged if row["event"] == "training_done"]
+    assert told.code == 0, told.err
+    assert made
+    assert made[0]["evidence"]["KXBTC"]["earns"] is False
+    assert (tmp_path / "models" / "kalshi" / made[0]["version"] / "lognormal.json").is_file()
+    assert not (tmp_path / "models" / "kalshi" / "CURRENT").exists()
+    assert not [row for row in logged if row["event"] == "training_failed"]
+    assert told.json["turns"]["done"] > 5
+
+
+def test_an_error_that_nobody_foresaw_is_one_sentence_and_its_traceback_is_in_the_file(desk, tmp_path, monkeypatch):
+    """Exit 1 with --once; the next turn is as if nothing had been."""
+    with monkeypatch.context() as patch:
+        patch.setattr("evenkeel.desk.turn.decide", lambda *_: {}["a bug of ours"])
+        done = desk("paper", "--once")
+    time.sleep(1.1)
+    again = desk("paper", "--once", "--json")
+    written = (tmp_path / "logs" / "kalshi.jsonl").read_text()
+
+    assert done.code == 1
+    assert "failed (KeyError; logs/kalshi.jsonl says more)" in done.err
+    assert "Traceback" not in done.err + done.out
+    assert "Traceback" in written
+    assert "a bug of ours" in written
+    assert (again.code, again.json["turns"]) == (0, {"failed": 1, "done": 1})

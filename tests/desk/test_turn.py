@@ -321,3 +321,43 @@ def test_nothing_is_bought_while_the_exchange_does_not_trade(tmp_path, key, on_p
     assert closed == ("done", [])
     assert again[0] == "done"
     assert "BUY" in again[1]
+
+
+@pytest.mark.parametrize("placed", [True, False], ids=["after it was placed", "before"])
+@pytest.mark.parametrize("live", [False, True], ids=["on paper", "at the account"])
+def test_an_error_that_nobody_foresaw_ends_the_turn_and_doubles_nothing(tmp_path, key, caplog, live, placed):
+    """In the middle of the first send: the turn has the error's name, its traceback is logged, and the next go on."""
+    with served() as (url, box), opened(tmp_path, url, box.clock.now, key=key if live else None) as made:
+        send, bad = made.desk.exchange.send, [True]
+
+        def fails_once(*args, **more):
+            done = send(*args, **more) if placed or not bad else None
+            if bad:
+                bad.clear()
+                raise ZeroDivisionError("a bug of ours")
+            return done
+
+        made.desk.exchange.send = fails_once
+        said = [turn(made, box, 2) for _ in range(8)]
+        done = check(tmp_path, box.kalshi, "100", paper=not live)
+
+    (failed,) = [record for record in caplog.records if "kalshi_turn_failed" in record.getMessage()]
+    assert said[0] == "ZeroDivisionError"
+    assert said[-1] == "done"
+    assert "a bug of ours" in failed.getMessage()
+    assert done["BUY"] >= 1
+
+
+def test_a_turn_that_fails_before_it_decides_ends_as_failed(tmp_path):
+    """Its slot is over: nothing is left open, and the journal has the name."""
+
+    def broken(now):
+        raise KeyError("nobody")
+
+    with served() as (url, box), opened(tmp_path, url, box.clock.now, voices=broken) as made:
+        said = [turn(made, box), turn(made, box)]
+        rows_ = recent(made.desk.journal.path, "slots", limit=9)
+
+    assert said == ["KeyError"] * 2
+    assert [(row["outcome"], row["reason"]) for row in rows_] == [("failed", "KeyError")] * 2
+    assert made.ledger.open_slots == ()

@@ -172,14 +172,18 @@ def _serve(
     )  # fmt: skip
     asked = parts.Wanted(folder, names, key, parts.critic_of(found.config, mind))
     with stopping(stop), parts.desk(found.config, made.home, found.digest, asked, out, stop) as desk:
-        with _bell(made, found, key, span, out, stop) as bell:
+        with _training(made, found, span, out, stop), _bell(made, found, key, span, out, stop) as bell:
             _turns(desk, found.config.kalshi.interval, span, stop, bell, quiet=as_json)
+        last = desk.ledger.slots[-1] if desk.ledger.slots else None
+        failed = last is not None and last.outcome == "failed"
         document = kalshi_status.account("kalshi paper" if key is None else "kalshi run", desk.ledger)
     if as_json:
         emit(document)
     else:
         kalshi_status.show(document)
     sys.stdout.flush()
+    if span.once and failed:
+        raise typer.Exit(1)
 
 
 @contextmanager
@@ -196,6 +200,28 @@ def _bell(
     bell = Bell(frozenset(found.config.kalshi.screen.series))
     with desk.listening(found.config, key or _reading_key(made), bell, out, stop):
         yield bell
+
+
+@contextmanager
+def _training(made: Context, found: Loaded, span: _Span, out: BoundLogger, stop: threading.Event) -> Iterator[None]:
+    """New models from time to time beside the turns, where that is wanted; it ends with them."""
+    from evenkeel.service import retraining
+
+    wanted = found.config.kalshi.training
+    if not wanted.every or span.once:
+        yield
+        return
+    words = retraining.command_of_contracts(made.home, wanted.model, wanted.data, wanted.results)
+    thread = threading.Thread(
+        target=retraining.repeated, name="training", daemon=True,
+        args=(wanted.every, lambda: retraining.train(words, out, stop), time.time, stop),
+    )  # fmt: skip
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join(2 * retraining.GRACE_S)
 
 
 def _reading_key(made: Context) -> Credentials:
@@ -239,6 +265,9 @@ def _teller(desk: Desk, *, quiet: bool) -> Callable[[int, str], None]:
         ledger = desk.ledger
         whole = ledger.equity
         equity = "unknown" if whole is None else f"${whole:,.2f}"
+        last = ledger.slots[-1] if ledger.slots else None
+        if last is not None and (last.outcome, last.reason) == ("failed", outcome):
+            outcome = f"failed ({outcome}; logs/kalshi.jsonl says more)"
         if not quiet:
             errors().print(f"{iso(at)} {outcome}: equity {equity}, {len(ledger.held)} markets held", soft_wrap=True)
 

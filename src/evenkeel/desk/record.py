@@ -1,4 +1,4 @@
-"""How a turn ends in memory: its fills booked, its rows for the journal and for the files. Pure.
+"""How a turn begins and ends in memory: orders durable, fills booked, rows for the journal and for the files. Pure.
 
 The journal is that of the rebalancer, in a file of the desk's own: what was decided, sent and filled, with the code of
 everything that was refused. It is never needed to recover.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,10 @@ from evenkeel.desk import alerts, files, ledger
 from evenkeel.desk.decide import Decision
 from evenkeel.desk.ledger import Ledger, Stake, Trade
 from evenkeel.engine import record as rows
+from evenkeel.engine import slots
 from evenkeel.engine import step as steps
-from evenkeel.engine.slots import begun, ended
 from evenkeel.store import from_json, to_json
-from evenkeel.types import Memory, OpenSlot, Slot, SlotOutcome
+from evenkeel.types import Intent, Memory, OpenSlot, Slot, SlotOutcome, Trace
 from evenkeel.units import plain
 
 Row = dict[str, Any]
@@ -41,6 +42,31 @@ def _known(factor: float) -> float | None:
     return factor if math.isfinite(factor) else None
 
 
+def with_children(memory: Memory, slot: Slot, children: list[Intent]) -> Memory:
+    """Memory with orders that are put anew, as intents that are durable before they leave."""
+    opened = steps.open_slot(memory, slot)
+    if opened is None or not children:
+        return memory
+    return steps.replaced(memory, replace(opened, intents=(*opened.intents, *children)))
+
+
+def begun(before: Ledger, now: Ledger, slot: Slot, decision: Decision) -> Ledger:
+    """The ledger with the slot begun and every order a durable intent; a change of the trading state is an alert."""
+    intents = tuple(
+        Intent(
+            order,
+            trace=Trace(
+                None,
+                now.held[order.asset].count if order.asset in now.held else Decimal(0),
+                limit=decision.limits[order.id],
+            ),
+        )
+        for order in decision.orders
+    )
+    opened = OpenSlot(slot, slot.time, plan_of(decision, alerts.of_state(slot, before, now)), intents)
+    return replace(now, watermarks=slots.spent(now, slot), open_slots=(*now.open_slots, opened))
+
+
 def closed(now: Ledger, slot: Slot, folder: Path, time: int) -> Ledger:
     """The ledger after an open slot whose orders are all over: fills booked, the slot ended, its rows noted.
 
@@ -59,7 +85,7 @@ def closed(now: Ledger, slot: Slot, folder: Path, time: int) -> Ledger:
 def skipped(now: Ledger, slot: Slot, outcome: str, reason: str) -> Ledger:
     """The ledger after a slot that decided nothing."""
     row = SlotOutcome(slot.id, str(slot.kind), slot.time, outcome, reason, slot.time)
-    return _recorded(_ledger(begun(now, slot)), row, {})
+    return _recorded(_ledger(slots.begun(now, slot)), row, {})
 
 
 def _filled(now: Ledger, opened: OpenSlot) -> tuple[Ledger, list[Trade]]:
@@ -100,7 +126,7 @@ def _tables(opened: OpenSlot, after: Ledger) -> dict[str, list[Row]]:
 
 
 def _recorded(now: Ledger, outcome: SlotOutcome, tables: Mapping[str, Any]) -> Ledger:
-    after = _ledger(ended(now, outcome))
+    after = _ledger(slots.ended(now, outcome))
     audited, audit = rows.audited(after, outcome, tables)
     out = {"sequence": after.records, "tables": {"slots": [rows.slot_row(outcome)], **tables, "audit": audit}}
     return replace(_ledger(audited), outbox=out)

@@ -19,16 +19,23 @@ from evenkeel.desk import alerts, files, maker, risk
 from evenkeel.desk import ledger as books
 from evenkeel.desk.decide import Critic, Decision, Limits, decide, known, mark_of
 from evenkeel.desk.ledger import Ledger, Stake, Tail, Trade
-from evenkeel.desk.record import closed, plan_of, skipped
+from evenkeel.desk.record import begun, closed, skipped, with_children
 from evenkeel.engine import execution, protocol, step
 from evenkeel.engine.ports import Broker
-from evenkeel.engine.slots import spent
-from evenkeel.errors import AccessRefusedError, DataError, FeedError, VenueError, VenueUnknownError
+from evenkeel.errors import (
+    AccessRefusedError,
+    DataError,
+    FeedError,
+    StateError,
+    StoppedError,
+    VenueError,
+    VenueUnknownError,
+)
 from evenkeel.events.evidence import Voices
 from evenkeel.events.fair import Spot
 from evenkeel.journal import Journal
 from evenkeel.store import Store
-from evenkeel.types import Board, Contract, Holdings, Intent, Memory, OpenSlot, Slot, SlotKind, Trace
+from evenkeel.types import Board, Contract, Holdings, Intent, Memory, OpenSlot, Slot, SlotKind
 from evenkeel.units import DAY_S, plain
 from evenkeel.venues.kalshi_account_rows import Settlement
 from evenkeel.venues.kalshi_broker import MAKER
@@ -117,22 +124,31 @@ class Desk:
     def turn(self, time: int) -> str:
         """The turn scheduled at `time` (UTC s); -> `done`, or why it bought nothing.
 
-        Raises StateError where the disk refuses. A venue that cannot be had ends the turn, not the desk.
+        Raises StateError where the disk refuses. A venue that cannot be had ends the turn, not the desk; so does an
+        error that nobody foresaw: what had left is asked for by the next turn, as after a crash.
         """
         slot = Slot(SlotKind.SCORE, time)
         try:
-            if not self._resolved():
-                return "busy"
-            if time <= self.ledger.watermarks.get(str(slot.kind), -1):
-                return "begun_before"
-            if not self._in_line(time):
-                return self._ended(slot, "skipped", "venue_differs")
-            return self._traded(slot)
+            return self._turned(slot)
+        except (StateError, StoppedError):
+            raise
         except AccessRefusedError as error:
             return self._refused(slot, str(error))
         except (VenueError, VenueUnknownError, FeedError, DataError) as error:
             self.log.warning("kalshi_turn_failed", slot=slot.id, error=str(error))
             return self._ended(slot, "failed", "venue_unavailable")
+        except Exception as error:
+            self.log.error("kalshi_turn_failed", slot=slot.id, error=repr(error), exc_info=error)  # noqa: TRY400 - as is
+            return self._ended(slot, "failed", type(error).__name__)
+
+    def _turned(self, slot: Slot) -> str:
+        if not self._resolved():
+            return "busy"
+        if slot.time <= self.ledger.watermarks.get(str(slot.kind), -1):
+            return "begun_before"
+        if not self._in_line(slot.time):
+            return self._ended(slot, "skipped", "venue_differs")
+        return self._traded(slot)
 
     def resolve(self) -> None:
         """Ask again what became of orders that are open, between two turns."""
@@ -140,6 +156,10 @@ class Desk:
             self._resolved()
         except (VenueError, VenueUnknownError) as error:
             self.log.warning("kalshi_unresolved", error=str(error))
+        except (StateError, StoppedError):
+            raise
+        except Exception as error:
+            self.log.error("kalshi_unresolved", error=repr(error), exc_info=error)  # noqa: TRY400 - as is
 
     def _resolved(self) -> bool:
         """Whether nothing is left open of earlier turns: what may have left is asked for, what is over is booked."""
@@ -160,7 +180,7 @@ class Desk:
             return
         answers = [execution.cancelled(intent, self.exchange, int(self.now())) for intent in over]
         children = [child for answer in answers if (child := self._again(answer, opened)) is not None]
-        self.store.commit(lambda memory: _with_children(protocol.noted(memory, slot, answers), slot, children))
+        self.store.commit(lambda memory: with_children(protocol.noted(memory, slot, answers), slot, children))
         self._sent(slot)
 
     def _again(self, answer: Intent, opened: OpenSlot) -> Intent | None:
@@ -263,7 +283,7 @@ class Desk:
         decision = self._decided(slot, judged, board)
         self._tell(slot, judged, decision)
         self.commit(
-            lambda now: _begun(now, _judged(_marked(now, seen, slot.time), self.limits, slot.time), slot, decision)
+            lambda now: begun(now, _judged(_marked(now, seen, slot.time), self.limits, slot.time), slot, decision)
         )
         self._sent(slot)
         return "done" if not self.ledger.open_slots else "busy"
@@ -317,28 +337,3 @@ def _judged(now: Ledger, limits: Limits, time: int) -> Ledger:
     if whole is None:
         return now
     return risk.judged(risk.marked(now, float(whole), time), float(whole), limits.risk)
-
-
-def _with_children(memory: Memory, slot: Slot, children: list[Intent]) -> Memory:
-    """Memory with orders that are put anew, as intents that are durable before they leave."""
-    opened = step.open_slot(memory, slot)
-    if opened is None or not children:
-        return memory
-    return step.replaced(memory, replace(opened, intents=(*opened.intents, *children)))
-
-
-def _begun(before: Ledger, now: Ledger, slot: Slot, decision: Decision) -> Ledger:
-    """The ledger with the slot begun and every order a durable intent; a change of the trading state is an alert."""
-    intents = tuple(
-        Intent(
-            order,
-            trace=Trace(
-                None,
-                now.held[order.asset].count if order.asset in now.held else Decimal(0),
-                limit=decision.limits[order.id],
-            ),
-        )
-        for order in decision.orders
-    )
-    opened = OpenSlot(slot, slot.time, plan_of(decision, alerts.of_state(slot, before, now)), intents)
-    return replace(now, watermarks=spent(now, slot), open_slots=(*now.open_slots, opened))
