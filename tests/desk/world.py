@@ -42,6 +42,8 @@ from evenkeel.venues.kalshi_wire import Credentials, Wire
 from sandbox.kalshi_world import plenty
 from venues.exchanges import DAY, PAIRS, START
 
+SEED = 7
+"""Of the sandbox: its market and the account's key."""
 SERIES = ("KXBTC", "KXBTCD", "KXETH", "KXETHD")
 EAGER = Limits(
     ScreenSettings(series=SERIES, depth=1.0),
@@ -55,10 +57,10 @@ EAGER = Limits(
 def served(days: int = 2, capital: str = "100", **rules: Any) -> Iterator[tuple[str, Sandbox]]:
     """A sandbox of two coins whose clock stands, a day after its market began; its address and itself."""
     pairs = tuple(PAIRS.values())
-    panel = market(pairs, START, START + (days + 1) * DAY, 900, SyntheticSettings(seed=7))
+    panel = market(pairs, START, START + (days + 1) * DAY, 900, SyntheticSettings(seed=SEED))
     clock = Clock(lambda: 0.0, start=START + DAY + 1_201, speed=0.0)
     chosen = Rules(**{"reads": 0, "writes": 0, **rules})
-    box = build(Market(panel, PAIRS), clock, Faults(()), seed=7, capital=Decimal(capital), kalshi_rules=chosen)
+    box = build(Market(panel, PAIRS), clock, Faults(()), seed=SEED, capital=Decimal(capital), kalshi_rules=chosen)
     with box.serve() as url:
         yield url, box
 

@@ -37,6 +37,7 @@ from evenkeel.venues.kalshi import Kalshi
 from evenkeel.venues.kalshi_account import KalshiAccount
 from evenkeel.venues.kalshi_broker import KalshiBroker
 from evenkeel.venues.kalshi_paper import PaperKalshi
+from evenkeel.venues.kalshi_stream import Heard, Lost
 from evenkeel.venues.kalshi_wire import HOSTS, Credentials, Wire
 from evenkeel.wiring.waiting import wait
 
@@ -149,10 +150,15 @@ def listening(
     """Let the venue's stream of trades and ends ring the bell while the block runs, from a thread of its own."""
     over = threading.Event()
 
+    def heard(event: Heard) -> None:
+        if isinstance(event, Lost):
+            log.warning("kalshi_stream_broken", error=event.why)
+        bell.hear(event)
+
     def follow() -> None:
         try:
             kalshi_stream.follow(
-                lambda: kalshi_stream.connecting(stream_address(config), key, time.time), (), bell.hear,
+                lambda: kalshi_stream.connecting(stream_address(config), key, time.time), (), heard,
                 stopped=lambda: over.is_set() or stop.is_set(), sleep=over.wait, rng=np.random.default_rng(),
                 clock=time.monotonic, channels=("trade", "market_lifecycle_v2"),
             )  # fmt: skip
