@@ -126,6 +126,8 @@ BUGS = (
         "_EARLIER_S = 86_400", "_EARLIER_S = 600", LIVES),
     bug("a clock that jumps ahead passes for patience", "found by the simulation; T3", "service/loop.py",
         "if abs(moved) > MOVED_S:", "if False:", LIVES),
+    bug("slots that a wrong clock spent leave stops unwatched", "found by review; T3", "service/loop.py",
+        'if name == "risk" and self._overdue():', "if False:", LIVES),
     bug("a slice that nobody understands holds its slot for ever", "found by the simulation; O16", "engine/parents.py",
         "if not out or given_up:", "if not out:", LIVES),
     bug("what remains of a partial fill is counted twice", "A5 freqtrade#12343; O9", "portfolio/schedule.py",

@@ -9,9 +9,10 @@ import pytest
 
 from evenkeel.engine import protocol
 from evenkeel.engine.verdict import Unproven
+from evenkeel.journal import recent
 from evenkeel.sandbox.faults import Fault
 from evenkeel.store import set_halt
-from evenkeel.types import Intent, IntentStatus, Order, Slot, SlotKind, Trace
+from evenkeel.types import Intent, IntentStatus, Order, Slot, SlotKind, Trace, TradingState
 from faults.checker import CENT, broken
 from faults.clockwork import Crash
 from faults.history import Flow, Socket
@@ -109,6 +110,50 @@ def test_t3_a_clock_that_jumps_ahead_does_not_pass_for_patience(life, named):
 
     assert sockets(one).count(first) == placed(one).count(first) == 1
     assert known(one, first)[-1] in ("UNKNOWN", "FILLED")
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+def test_t3_stops_are_watched_though_a_clock_that_was_ahead_spent_the_slots(life, restarted):
+    """An hour ahead, then right again, and a crash: it is sold within a period; nothing is traded before its time."""
+    one = life()
+    one.boot()
+    pass_to(one, 7_300)
+    one.clock.skew = 3_600.0
+    pass_to(one, 7_500)
+    one.clock.skew, spent, held = 0.0, one.memory().watermarks["risk"], set(one.memory().positions)
+    if restarted:
+        one.die(Crash("here"))
+        one.boot()
+    one.stage.market.path[8:] *= 0.7
+    before = len(sockets(one))
+    pass_to(one, 7_500 + 1_000)
+    sold = sockets(one)[before:]
+    pass_to(one, 10_000)
+    still = sockets(one)[before:]
+    pass_to(one, 5 * 3_600)
+
+    assert spent == START + 10_800
+    assert {id_.split("-")[1] for id_ in sold} == held
+    assert all(id_.startswith("ris") for id_ in still)
+    assert max(row["time"] for row in rows(one) if row["kind"] != "risk" and row["outcome"] == "done") > spent
+    pages = [row for row in recent(one.home / "state" / "journal.db", "alerts", limit=99) if row["level"] == "page"]
+    assert [row["code"] for row in pages] == ["CLOCK_AHEAD"]
+    assert broken(one.told()) == []
+
+
+def test_t3_a_person_can_flatten_though_the_slots_are_spent(life):
+    one = life()
+    one.boot()
+    pass_to(one, 7_300)
+    one.clock.skew = 3_600.0
+    pass_to(one, 7_500)
+    one.clock.skew = 0.0
+    pass_to(one, 7_700)
+    one.write("flatten")
+    pass_to(one, 7_800)
+
+    assert one.memory().positions == {}
+    assert one.memory().trading_state is TradingState.HALTED
 
 
 def test_t3_silence_is_counted_anew_when_the_clock_was_set_back():

@@ -60,6 +60,7 @@ VENUE: Mapping[str, str] = {
     "REDENOMINATED": "units and price jumped by inverse factors: the coin was renamed, its pair waits for a person",
     "RESULT_CHANGED": "Kalshi changed a result that was booked: the difference was entered, nothing edited",
     "EXTERNAL_FLOW": "cash moved without an order of ours: taken as a deposit or withdrawal",
+    "CLOCK_AHEAD": "the clock was ahead and was set back: trading waits for its time, risk checks go on",
     "DEADLINE": "the time of an order is over: what is left goes to the next cycle",
     "SLICES_SPENT": "every slice of an order was sent: what is left goes to the next cycle",
     "VWAP_WITHOUT_PROFILE": "too little is known of the pair's volume over the day: even slices",

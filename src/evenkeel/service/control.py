@@ -1,4 +1,4 @@
-"""What a person may ask of a running service: halt, reduce, resume, flatten. Each is remembered and audited."""
+"""What a person may ask of a running service, and do to its clock. Each is remembered and audited."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from evenkeel.engine import record
 from evenkeel.portfolio import breakers
 from evenkeel.store import Command
 from evenkeel.types import Memory, TradingState
+from evenkeel.units import iso
 
+CLOCK_AHEAD = "CLOCK_AHEAD"
 _STATE = {
     "halt": TradingState.HALTED,
     "reduce": TradingState.REDUCING,
@@ -25,6 +27,16 @@ def obey(memory: Memory, command: Command, time: int) -> Memory:
     detail: dict[str, Any] = {"id": command.id, "reason": command.reason, "by": command.by}
     memory, rows = record.audit(memory, time, f"command.{command.command}", detail)
     return replace(memory, outbox={"sequence": memory.records, "tables": {"audit": rows}})
+
+
+def set_back(memory: Memory, now: int, period: int, until: int) -> Memory:
+    """Memory whose slots up to `until` (UTC s) were spent by a clock that was ahead, with a page of it (ADR 23).
+
+    What was seen later than now was seen before it: prices of the last period (s), and from now on, are evidence.
+    """
+    text = f"the clock was ahead and is set back: nothing is traded before {iso(until)}, risk checks go on"
+    memory = replace(memory, evidence=min(memory.evidence, now - period))
+    return record.alerted(memory, [record.alert_row(now, "page", CLOCK_AHEAD, text)], now, "clock")
 
 
 def told(memory: Memory, word: str, reason: str) -> Memory:

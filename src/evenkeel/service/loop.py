@@ -6,10 +6,11 @@ Both call the same `Runner`; neither decides what is due: the slot ledger does (
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from apscheduler.events import EVENT_JOB_ERROR
@@ -90,6 +91,8 @@ class Service:
         self._began = int(now()) - 1
         self._busy_until = 0
         self._patient_until = 0.0
+        self._checked = -math.inf
+        self._told = False
         self._flattening = _Patience(cadence.risk)
         self._lanes = {name: threading.Lock() for name in LANES}
         self._at_work = threading.Condition()
@@ -121,7 +124,8 @@ class Service:
         if training is not None:
             scheduler.add_job(self._guarded, self._trigger(training[0], 0), args=[training[1]], id="training")
         scheduler.start()
-        self._stop.wait()
+        while not self._stop.wait(1.0):
+            catch_up(scheduler, self._now())
         scheduler.shutdown(wait=False)
         with self._at_work:
             idle = self._at_work.wait_for(lambda: self._working == 0, timeout=grace_s)
@@ -169,14 +173,14 @@ class Service:
         self._runner.obey(int(self._now()))
         if not self._runner.store.memory.flatten:
             self._flattening.forget()
-        elif self._flattening.due(self._now()):
+        elif self._flattening.due(self._steady()):
             threading.Thread(target=self._guarded, args=[self._flatten], name="flatten", daemon=True).start()
 
     def _flatten(self) -> None:
         with self._lanes["risk"]:
             if self._runner.store.memory.flatten:
                 self._work("risk", None)  # else a slot that is due now would lie before the watermark and never end
-                self._runner.run(Slot(SlotKind.RISK, int(self._now())))
+                self._check(int(self._now()))
 
     def _ask(self) -> None:
         """Ask again what became of legs whose answer was lost, unless their lane is at work."""
@@ -190,13 +194,17 @@ class Service:
 
     def _go_on(self) -> None:
         """Do what is due for orders that are sent over time; what could not be done is tried again after a while."""
-        if self._now() < self._patient_until or not self._due() or not self._lanes["trading"].acquire(blocking=False):
+        if (
+            self._steady() < self._patient_until
+            or not self._due()
+            or not self._lanes["trading"].acquire(blocking=False)
+        ):
             return
         try:
             self._guarded(self._resume, LANES["trading"])
         finally:
             self._lanes["trading"].release()
-        self._patient_until = self._now() + ASK_S if self._due() else 0.0
+        self._patient_until = self._steady() + ASK_S if self._due() else 0.0
 
     def _due(self) -> bool:
         return any(self._runner.due(step.slot) for step in self._runner.store.memory.open_slots)
@@ -227,6 +235,27 @@ class Service:
                 self._runner.run(slot)
                 if slot.kind in TRADING:
                     self._busy_until = int(self._now())
+                else:
+                    self._checked = self._steady()
+        if name == "risk" and self._overdue():
+            self._check(0)
+
+    def _check(self, now: int) -> None:
+        """A risk check beside the grid, named by the next second that no slot has spent."""
+        self._checked = self._steady()
+        self._runner.run(Slot(SlotKind.RISK, max(now, self._watermark(SlotKind.RISK) + 1)))
+
+    def _overdue(self) -> bool:
+        """Whether a clock that was ahead spent the slots of now, and by the steady one a check is due all the same."""
+        spent = self._watermark(SlotKind.RISK) - self._now() > MOVED_S
+        if not spent or self._steady() - self._checked < self._cadence.risk:
+            self._told = self._told and spent
+            return False
+        if not self._told:
+            until = max(self._watermark(kind) for kind in SlotKind)
+            self._runner.set_back(int(self._now()), self._cadence.risk, until)
+            self._told = True
+        return True
 
     def _resume(self, kinds: tuple[SlotKind, ...]) -> None:
         self._notice_the_clock()
@@ -249,6 +278,16 @@ class Service:
 
     def _watermark(self, kind: SlotKind) -> int:
         return self._runner.store.memory.watermarks.get(kind.value, self._began)
+
+
+def catch_up(scheduler: BackgroundScheduler, now: float) -> None:
+    """APScheduler sleeps by the computer's clock: where that was set back, alarms are brought back on their grid."""
+    for job in scheduler.get_jobs():
+        if isinstance(job.trigger, IntervalTrigger):
+            ahead, every = job.next_run_time.timestamp() - now, job.trigger.interval_length
+            if ahead > every + MOVED_S:
+                earlier = timedelta(seconds=every * (ahead // every))
+                scheduler.modify_job(job.id, next_run_time=job.next_run_time - earlier)
 
 
 class _Patience:

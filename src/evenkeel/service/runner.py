@@ -29,7 +29,7 @@ from evenkeel.service import control, people, recovery
 from evenkeel.service.watch import Watched
 from evenkeel.store import Store, beat, commands, halted
 from evenkeel.types import Book, Brain, Holdings, Intent, IntentStatus, Memory, Plan, Slot, SlotKind, TradingState, View
-from evenkeel.units import HOUR_S, plain
+from evenkeel.units import HOUR_S, iso, plain
 
 EVERYTHING = 2**62
 
@@ -176,6 +176,12 @@ class Runner:
             self.rules = replace(self.rules, pairs=pairs)
             self.desk = self.desk and replace(self.desk, pairs={pair.asset: pair for pair in pairs})
 
+    def set_back(self, now: int, period: int, until: int) -> None:
+        """Say, and remember, that the slots of now were spent by a clock that was ahead."""
+        with self._pen:
+            self._write(self.store.commit(lambda m: control.set_back(m, now, period, until)))
+        self.log.error("clock_was_ahead", until=iso(until))
+
     def obey(self, time: int) -> None:
         """Take the commands that wait; each is durable before it is put aside. `time` is the service's own clock."""
         waiting = commands.pending(self.home)
@@ -206,7 +212,8 @@ class Runner:
             if slot.kind in TRADING:
                 self.relist()
                 self.feed.refresh(slot.time)
-            view = self.feed.view(slot.time, memory.evidence)
+            present = min(slot.time, int(self.clock(slot.time)))
+            view = self.feed.view(present, memory.evidence)
         except FeedError as error:
             self.log.warning("feed_unavailable", slot=slot.id, error=str(error))
             self.skip(slot, "skipped", "feed_unavailable")
