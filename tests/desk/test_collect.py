@@ -13,7 +13,7 @@ from evenkeel.errors import DataError, VenueUnknownError
 from evenkeel.research.kalshi import ladders
 from evenkeel.venues.kalshi import Kalshi
 
-SERIES = ("KXBTC", "KXBTCD")
+SERIES = ("KXBTC", "KXBTCD", "KXETHD")
 
 
 @pytest.fixture(scope="module")
@@ -60,9 +60,14 @@ def test_what_nobody_quoted_is_null_and_no_price(kept):
         assert (row["yes_bid"] is None, row["yes_ask"] is None) == (not yes, not no)
 
 
-def test_training_reads_what_was_kept(kept):
+@pytest.mark.parametrize("series", SERIES)
+def test_training_reads_what_was_kept(kept, series):
+    """Ranges exclude each other, thresholds do not."""
     home, *_ = kept
-    found = ladders.read(contracts.joined(home, "KXBTC")[0])
+    found = ladders.read(contracts.joined(home, series)[0])
+
+    assert {one.exclusive for _, board, _ in found.boards() for one in board.contracts} == {series == "KXBTC"}
+    assert set(found.quotes.series.tolist()) == {series}
 
     assert len(found.quotes.time) > 50
     assert np.isfinite(found.quotes.outcome).any()

@@ -89,6 +89,25 @@ def ladders(folder: Path, hours=60, noise=0.0, seed=5):
     return path
 
 
+def thresholds(folder: Path, hours=60):
+    """The captures of `ladders` with their thresholds beside them, KXBTCD: true, and a cent on either side."""
+    frame = pd.read_parquet(ladders(folder, hours))
+    rows = frame[frame["floor_strike"].notna()].copy()
+    p = [_inside(low, None, spot, 1.5e-4 * math.sqrt(1160))
+         for low, spot in zip(rows["floor_strike"], rows["spot_price"], strict=True)]  # fmt: skip
+    rows = rows.assign(
+        series="KXBTCD", strike_type="greater", cap_strike=np.nan,
+        event_ticker=rows["event_ticker"].str.replace("KXBTC-", "KXBTCD-"),
+        ticker=rows["ticker"].str.replace("KXBTC-", "KXBTCD-"),
+        yes_bid=np.maximum(np.floor(np.array(p) * 100 - 0.5) / 100, 0.0),
+        yes_ask=np.minimum(np.ceil(np.array(p) * 100 + 0.5) / 100, 1.0),
+        result=np.where(rows["expiration_value"] > rows["floor_strike"], "yes", "no"),
+    )  # fmt: skip
+    path = folder / "thresholds.parquet"
+    pd.concat([frame, rows]).to_parquet(path)
+    return path
+
+
 def _inside(low, high, spot, sd):
     def below(strike):
         return 0.5 * math.erfc(-((math.log(strike / spot) + sd**2 / 2) / sd) / math.sqrt(2))

@@ -8,6 +8,7 @@ import pytest
 
 from evenkeel.archive import contracts
 from evenkeel.errors import DataError, UsageError
+from evenkeel.events.fair import Lognormal
 from evenkeel.research.kalshi import games, ladders, quarters, settled, source
 from evenkeel.research.kalshi.fit_ensemble import Settings
 from research import kalshi_files as files
@@ -181,6 +182,22 @@ def test_what_was_collected_is_read_as_it_was_seen(tmp_path):
         3 if np.isfinite(bid) else 0 for bid in found.quotes.bid]  # fmt: skip
     assert {one.contracts[0].ask_size for _, one, _ in found.content.boards()} == {0}
     assert not any(one.contracts[0].exclusive for _, one, _ in found.content.boards())
+
+
+def test_thresholds_are_judged_beside_ranges(tmp_path):
+    """A file with both kinds of ladder: what is above a higher strike is never likelier; each series has its skill."""
+    found = source.read(files.thresholds(tmp_path, hours=40), None)
+    captures = found.content
+    fair = captures.fair(Lognormal())
+    told = found.study(None, 7, Settings())
+    rows = [rows for rows, board, _ in captures.boards() if not board.contracts[0].exclusive]
+
+    assert len(rows) == 40
+    assert np.isfinite(fair).sum() > 300
+    for one in rows:
+        p = fair[one][np.argsort(captures.floor[one])]
+        assert np.all(np.diff(p[np.isfinite(p)]) <= 1e-12)
+    assert sorted(one.series for one in told.judgement.worth) == ["KXBTC", "KXBTCD"]
 
 
 def test_a_few_hours_of_ladders_say_nothing(tmp_path):
