@@ -14,6 +14,7 @@ from cli.fitted import candles
 from e2e.program import assert_refused, evenkeel, log, sets, state, until
 from evenkeel import artifacts
 from evenkeel.config import Config
+from evenkeel.config.kalshi import KalshiTraining
 from evenkeel.service import retraining
 from service.test_realtime import Exchange, assert_sound, service, slots, stopped
 
@@ -59,6 +60,15 @@ def test_what_was_trained_is_logged():
             },
         )
     ]
+
+
+def test_of_contracts_the_skill_on_each_series_is_logged():
+    worth = {"KXBTC": {"events": 166, "k": -0.1, "error": 0.2, "earns": False, "words": "none"}}
+    found = trained(f"print({json.dumps({'version': 'v2', 'digest': 'cd', 'seconds': 1.0, 'worth': worth})!r})")
+
+    evidence = {"KXBTC": {"events": 166, "k": -0.1, "earns": False}}
+    told = {"version": "v2", "digest": "cd", "seconds": 1.0, "evidence": evidence}
+    assert found == [("training_done", told)]
 
 
 def test_what_went_wrong_is_logged_in_its_own_sentence():
@@ -111,6 +121,50 @@ def test_the_command_is_that_of_a_person(tmp_path):
     ]
     assert words[words.index("--config") + 1] == str(tmp_path / "state" / "config.json")
     assert words[-1] == "--json"
+
+
+def test_the_command_of_contracts_is_that_of_a_person(tmp_path):
+    """A calibration has results beside its candles; files lie in the home unless they say otherwise."""
+    words = retraining.command_of_contracts(tmp_path, "calibration", "data/games.parquet", "/ends.parquet")
+
+    assert words[1:8] == ["-m", "evenkeel", "--home", str(tmp_path), "train", "kalshi", "--model"]
+    assert words[words.index("--data") + 1] == str(tmp_path / "data" / "games.parquet")
+    assert words[words.index("--results") + 1] == "/ends.parquet"
+    assert "--results" not in retraining.command_of_contracts(tmp_path, "lognormal", "a.parquet", "")
+
+
+def test_it_is_repeated_at_multiples_of_its_period_and_what_is_missed_is_left_out():
+    class Stop(threading.Event):
+        """Waits by moving the clock; is set after a thousand seconds."""
+
+        def wait(self, timeout: float | None = None) -> bool:
+            """Go there."""
+            time_[0] += timeout
+            return time_[0] >= 1_000
+
+    def work():
+        begun.append(time_[0])
+        time_[0] += 250 if len(begun) == 2 else 3
+
+    time_, begun = [70.0], []
+    retraining.repeated(100, work, lambda: time_[0], Stop())
+
+    assert begun == [100, 200, 500, 600, 700, 800, 900]
+
+
+@pytest.mark.parametrize(
+    ("given", "why"),
+    [
+        ({"every": 60}, "data is empty"),
+        ({"every": 60, "data": "a.parquet", "model": "calibration"}, "results"),
+        ({"every": 60, "data": "a.parquet", "results": "b.parquet"}, "results"),
+    ],
+)
+def test_a_training_of_contracts_wants_its_files(given, why):
+    assert Config().kalshi.training.every == 0
+
+    with pytest.raises(ValueError, match=why):
+        KalshiTraining(**given)
 
 
 def test_it_is_off_unless_asked_for_and_wants_candles(tmp_path):

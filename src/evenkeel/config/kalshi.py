@@ -24,6 +24,25 @@ class Llm:
 
 
 @dataclass(frozen=True, slots=True)
+class KalshiTraining:
+    """Whether a desk has a model trained anew beside its turns; what decides changes only by `models promote`."""
+
+    every: Annotated[
+        int, Ge(0), Le(366 * DAY_S), Key("period of trainings, on its multiples in UTC; 0 = never", "s")
+    ] = 0
+    model: Annotated[Literal["lognormal", "calibration", "ensemble"], Key("as of `train kalshi --model`")] = "lognormal"
+    data: Annotated[str, Key("file as of `train kalshi --data`, relative to the home")] = ""
+    results: Annotated[str, Key("file as of `train kalshi --results`, relative to the home; for a calibration")] = ""
+
+    def __post_init__(self) -> None:
+        """A training needs settled contracts, and a calibration the results of the games."""
+        if self.every and not self.data:
+            raise ValueError("every is set and data is empty: name a file of settled contracts, or set every to 0")
+        if self.every and (self.model == "calibration") != bool(self.results):
+            raise ValueError("results are for a calibration, which needs them: name their file, or leave it empty")
+
+
+@dataclass(frozen=True, slots=True)
 class Kalshi:
     """Which Kalshi is asked, for which no key is needed, and how the desk trades there, which needs one."""
 
@@ -45,3 +64,4 @@ class Kalshi:
     screen: ScreenSettings = ScreenSettings()
     stake: StakeSettings = StakeSettings()
     risk: RiskSettings = RiskSettings()
+    training: KalshiTraining = KalshiTraining()

@@ -1,4 +1,4 @@
-"""A new model from time to time, fitted beside the service: a niced child process that no slot ever waits for.
+"""A new model from time to time, fitted beside the service or the desk: a niced child that no slot ever waits for.
 
 One at a time; what came of it is logged. The child writes a bundle and nothing else: what decides changes only by
 `evenkeel models promote`, which a person, or a timer of theirs, calls.
@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -32,6 +32,22 @@ def command(home: Path, data: Sequence[str], trials: int, config: Path) -> list[
         sys.executable, "-m", "evenkeel", "--home", str(home.absolute()), "train", "alpha", *files,
         "--trials", str(trials), "--jobs", "1", "--config", str(config.absolute()), "--json",
     ]  # fmt: skip
+
+
+def command_of_contracts(home: Path, model: str, data: str, results: str) -> list[str]:
+    """The command line of one training on event contracts. data, results  files, relative to the home; `` = none."""
+    files = [word for name, file in (("--data", data), ("--results", results)) if file
+             for word in (name, str((home / file).absolute()))]  # fmt: skip
+    return [
+        sys.executable, "-m", "evenkeel", "--home", str(home.absolute()), "train", "kalshi", "--model", model, *files,
+        "--json",
+    ]  # fmt: skip
+
+
+def repeated(every_s: int, work: Callable[[], None], now: Callable[[], float], stop: threading.Event) -> None:
+    """Do the work at the multiples of `every_s` (UTC s) until `stop` is set; one that is missed is left out."""
+    while not stop.wait(every_s - now() % every_s):
+        work()
 
 
 def train(words: Sequence[str], log: BoundLogger, stop: threading.Event) -> None:
@@ -69,8 +85,12 @@ def _made(out: IO[bytes]) -> dict[str, Any]:
     """What the line of the log says of the document that a training prints."""
     out.seek(0)
     document = orjson.loads(out.read())
-    evidence = {bar: {name: found[name] for name in ("ic", "ic_t")} for bar, found in document["evidence"].items()}
-    return {name: document[name] for name in ("version", "digest", "seconds", "peak_rss_mb")} | {"evidence": evidence}
+    alpha = "evidence" in document
+    kept = ("ic", "ic_t") if alpha else ("events", "k", "earns")
+    found = document["evidence" if alpha else "worth"]
+    evidence = {of: {name: one[name] for name in kept} for of, one in found.items()}
+    cost = {name: document[name] for name in ("seconds", "peak_rss_mb") if name in document}
+    return {"version": document["version"], "digest": document["digest"], **cost, "evidence": evidence}
 
 
 def _last_line(said: IO[bytes]) -> str:
