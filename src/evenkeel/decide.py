@@ -333,6 +333,7 @@ def _wanted(
         equity=facts.equity,
         cash=book.holdings.cash - book.holdings.locked,
         units=book.holdings.units,
+        locked=book.holdings.locked_units or {},
     )
 
 

@@ -35,8 +35,9 @@ class Named:
         wealth = self.account.wealth()
         waiting = tuple(str(order.id) for order in self._orders() if self.account.standing(order) == "PENDING")
         units = {coin: amount for coin, amount in sorted(wealth.items()) if coin != "USD"}
-        locked = self.account.ledger.wallets[ME].lock["USD"]
-        return Holdings(time, wealth["USD"], units, waiting, locked=locked)
+        lock = self.account.ledger.wallets[ME].lock
+        tied = {coin: amount for coin, amount in sorted(lock.items()) if coin != "USD" and amount}
+        return Holdings(time, wealth["USD"], units, waiting, locked=lock["USD"], locked_units=tied)
 
     def orders(self, assets: frozenset[str], since: int, time: int) -> tuple[VenueOrder, ...]:
         """What is shown of them."""

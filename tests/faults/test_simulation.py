@@ -13,6 +13,7 @@ from evenkeel.journal import recent
 from evenkeel.sandbox.faults import Fault
 from evenkeel.store import set_halt
 from evenkeel.types import Intent, IntentStatus, Order, Slot, SlotKind, Trace, TradingState
+from evenkeel.units import floor_to
 from faults.checker import CENT, broken
 from faults.clockwork import Crash
 from faults.history import Flow, Socket
@@ -277,6 +278,29 @@ def test_o22_cash_that_a_persons_order_holds_back_is_not_spent(life, named, styl
 
     assert 5_000 < spent < 25_000
     assert "REJECTED" not in {known(one, id_)[-1] for id_ in sockets(one)}
+    assert broken(one.told()) == []
+
+
+@pytest.mark.parametrize("share", ["0.6", "1"])
+@pytest.mark.parametrize("named", [True, False])
+def test_o22_units_that_a_persons_order_holds_back_are_not_sold_and_it_is_said(life, named, share):
+    """A person offers some of what we hold far above the market; a stop sells what is free and is never refused."""
+    one = life(named=named)
+    one.boot()
+    pass_to(one, 3_000)
+    known_pair, held = one.account.ledger.market.pair("UNI"), one.memory().positions["UNI"].units
+    offered = floor_to(held * Decimal(share), known_pair.amount_decimals)
+    assert one.account.by_hand("UNI", -offered, Decimal(80))
+    before = len(sockets(one))
+    one.stage.market.path[3:] *= 0.8
+    pass_to(one, 6_000)
+    sold = [trade for trade in one.account.trades() if trade.tag in sockets(one)[before:] and trade.asset == "UNI"]
+    why = recent(one.home / "state" / "journal.db", "targets", limit=999)
+
+    assert sum((trade.units for trade in sold), Decimal(0)) == offered - held
+    assert one.memory().positions["UNI"].units == offered
+    assert "REJECTED" not in {known(one, id_)[-1] for id_ in sockets(one)}
+    assert {row["code"] for row in why if row["asset"] == "UNI"} >= {"UNITS_LOCKED"}
     assert broken(one.told()) == []
 
 

@@ -112,6 +112,7 @@ def _money(memory: Memory, view: Mapping[str, Any]) -> dict[str, Any]:
         "regime": {"label": memory.regime.label, "since": iso(memory.regime.since) if memory.regime.since else None},
         "positions": view.get("positions", {}),
         "quarantined": dict(memory.quarantined),
+        "units_locked": view.get("units_locked", []),
     }
 
 
@@ -206,6 +207,9 @@ def _problems(home: Path, found: Loaded, document: Mapping[str, Any], now: float
         problems.append(f"{len(document['unresolved'])} orders are unresolved: the venue has not answered for them")
     if document["cold_until"]:
         problems.append(f"a cold start: nothing is bought before {document['cold_until']}, or `evenkeel resume`")
+    if document["units_locked"]:
+        coins = ", ".join(document["units_locked"])
+        problems.append(f"{coins}: an order that is not ours holds units back that are to be sold: cancel it")
     problems += executed.breaker_lines(document["breakers"])
     problems += _without_opinion(document["opinions"]) if found.view.get("opinions") else []
     if found.fell_back:

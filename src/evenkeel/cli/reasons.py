@@ -10,6 +10,7 @@ ORDERS: Mapping[str, str] = {
     "COST_EXCEEDS_EDGE": "what the purchase is expected to earn does not pay for buying and selling again",
     "BELOW_MIN_NOTIONAL": "the order would be smaller than the venue, or orders.min_order_usd, allows",
     "DUST": "what is left to sell is smaller than the venue allows",
+    "UNITS_LOCKED": "an order that is not ours holds the units back: only what is free is sold",
     "CASH_SHORT": "cash, less the reserve, does not reach for this purchase",
     "CALL_BUDGET": "more orders are wanted than one slot may send: orders.max_orders",
     "PAIR_FROZEN": "its price cannot be believed now, so its weight stays as it is",

@@ -18,6 +18,7 @@ from evenkeel.engine.protocol import PROOF, Clock, Commit, Halted
 from evenkeel.engine.verdict import ProofSettings
 from evenkeel.errors import VenueError, VenueUnknownError
 from evenkeel.lean import changed
+from evenkeel.portfolio.orders import UNITS_LOCKED
 from evenkeel.portfolio.schedule import Cancel, Child, Done, Schedule
 from evenkeel.types import Holdings, Intent, IntentStatus, Memory, OpenSlot, Order, Slot, Trace, TradingState
 from evenkeel.units import floor_to
@@ -143,11 +144,12 @@ def _child(
         if paid is None:
             return None
     else:
-        held = floor_to(holdings.units.get(asset, Decimal(0)), parent.pair.amount_decimals)
+        held = floor_to(holdings.free(asset), parent.pair.amount_decimals)
         paid = order if -order.quantity <= held else parents.replaced(order, -held)
     trace = Trace(holdings.newest, holdings.units.get(asset, Decimal(0)), limit=limit)
     if abs(paid.quantity) * Decimal(repr(near)) <= parent.pair.min_notional:
-        return Intent(order, IntentStatus.NOT_PLACED, 0, CASH_SHORT if order.quantity > 0 else DUST, (), trace)
+        short = UNITS_LOCKED if holdings.locked_units and asset in holdings.locked_units else DUST
+        return Intent(order, IntentStatus.NOT_PLACED, 0, CASH_SHORT if order.quantity > 0 else short, (), trace)
     return Intent(paid, trace=trace)
 
 

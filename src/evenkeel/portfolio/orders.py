@@ -8,7 +8,7 @@ wanted and not sent leaves a `Dropped` with its reason code (docs/reference/reas
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Annotated, NamedTuple
 
@@ -23,6 +23,8 @@ Fraction = Annotated[float, Ge(0), Le(1)]
 
 
 _ROUNDING = 1e-12
+UNITS_LOCKED = "UNITS_LOCKED"
+"""Code of a sale that is cut to what is free, or dropped: an order that is not ours holds the rest back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,7 @@ class Wanted:
     """What the planner turns into orders; arrays (N,) in the order of `assets`.
 
     target, held, base  weights · exits  leaves whatever the band says, `exit_codes` says why, `stops` USD level or NaN
+    locked  of the units, what open orders of others hold back
     """
 
     assets: tuple[str, ...]
@@ -68,6 +71,7 @@ class Wanted:
     equity: float
     cash: Decimal
     units: Mapping[str, Decimal]
+    locked: Mapping[str, Decimal] = field(default_factory=dict)
 
 
 class Leg(NamedTuple):
@@ -128,7 +132,7 @@ def plan(
         code, quantity = _leg(leg, band, wanted, pairs[i], settings)
         if code:
             dropped.append(Dropped(asset, code, wishes[i], helds[i]))
-        elif quantity:
+        if quantity:
             legs.append((i, quantity))
     if not legs:
         return (), tuple(dropped)
@@ -154,6 +158,7 @@ def _drop(wanted: Wanted, i: int, code: str) -> Dropped:
 
 
 def _leg(leg: Leg, band: float, wanted: Wanted, pair: Pair, settings: OrderSettings) -> tuple[str, Decimal | None]:
+    """Why the leg, or a part of it, is not sent (`` = it is), and what is sent of it (None = nothing)."""
     change, wish = leg.target - leg.held, abs(leg.wanted - leg.held)
     if leg.asset in wanted.blocked:
         return (wanted.blocked[leg.asset], None) if wish > band or leg.leaves else ("", None)
@@ -163,12 +168,15 @@ def _leg(leg: Leg, band: float, wanted: Wanted, pair: Pair, settings: OrderSetti
         return ("INSIDE_BAND", None) if abs(change) * wanted.equity >= settings.min_order_usd else ("", None)
     units, price = wanted.units.get(leg.asset, Decimal(0)), float(wanted.price[leg.place])
     quantity = _quantity(change, units, price, wanted.equity, pair, leaves=leg.leaves or leg.target == 0)
+    free, code = units - wanted.locked.get(leg.asset, Decimal(0)), ""
+    if quantity < 0 and -quantity > free:
+        quantity, code = -floor_to(max(free, Decimal(0)), pair.amount_decimals), UNITS_LOCKED
     notional = abs(float(quantity)) * price
     if quantity == 0 or notional <= float(pair.min_notional):
-        return ("DUST" if leg.leaves else "BELOW_MIN_NOTIONAL"), None
+        return code or ("DUST" if leg.leaves else "BELOW_MIN_NOTIONAL"), None
     if notional < settings.min_order_usd and not leg.leaves:
-        return "BELOW_MIN_NOTIONAL", None
-    return "", quantity
+        return code or "BELOW_MIN_NOTIONAL", None
+    return code, quantity
 
 
 def _quantity(change: float, units: Decimal, price: float, equity: float, pair: Pair, *, leaves: bool) -> Decimal:

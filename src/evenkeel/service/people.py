@@ -9,6 +9,7 @@ import numpy as np
 
 from evenkeel.engine import step
 from evenkeel.portfolio.book import Difference
+from evenkeel.portfolio.orders import UNITS_LOCKED
 from evenkeel.portfolio.overlay import OverlaySettings
 from evenkeel.types import Memory, Plan
 from evenkeel.units import HOUR_S, iso, plain
@@ -28,8 +29,14 @@ def portfolio(plan: Plan, memory: Memory, settings: OverlaySettings, scored: Map
         "regime": memory.regime.label,
         "opinions": opinions(plan),
         "positions": {a: _position(a, plan, memory, settings) for a in memory.positions if a in plan.assets},
+        "units_locked": units_locked(plan),
         **scored,
     }
+
+
+def units_locked(plan: Plan) -> list[str]:
+    """Assets of which less is sold than is wanted, because an order that is not ours holds units back."""
+    return [dropped.asset for dropped in plan.dropped if dropped.code == UNITS_LOCKED]
 
 
 def _cold_until(plan: Plan, memory: Memory, settings: OverlaySettings) -> str | None:

@@ -364,6 +364,8 @@ class Runner:
         plan = prepared.plan
         for difference in prepared.differences:
             self.log.warning("reconciled", slot=plan.slot.id, **people.difference(difference))
+        if locked := people.units_locked(plan):
+            self.log.warning("units_locked", slot=plan.slot.id, assets=locked)
         told = self.log.info if plan.slot.kind in TRADING or plan.orders else self.log.debug
         told("decided", slot=plan.slot.id, equity=round(plan.equity, 2), drawdown=round(plan.drawdown, 4),
              regime=plan.carry.regime.label, orders=len(plan.orders), dropped=len(plan.dropped))  # fmt: skip

@@ -23,6 +23,7 @@ class Holdings:
     newest  highest order number of the account, -1 = it has none; None where the venue keeps our ids
     cut     there may be up to so much more cash (USD, this amount not included): the venue shows it cut; 0 = exact
     locked  of the cash, USD that open orders hold back: no purchase can take it (O22)
+    locked_units  the same of the units: no sale can take them; None = nothing
     """
 
     time: int
@@ -32,6 +33,12 @@ class Holdings:
     newest: int | None = None
     cut: Decimal = Decimal(0)
     locked: Decimal = Decimal(0)
+    locked_units: Mapping[str, Decimal] | None = None
+
+    def free(self, asset: str) -> Decimal:
+        """Units that a sale can take."""
+        units = self.units.get(asset, Decimal(0))
+        return max(units - self.locked_units.get(asset, Decimal(0)), Decimal(0)) if self.locked_units else units
 
 
 @dataclass(frozen=True, slots=True)

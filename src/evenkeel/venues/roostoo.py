@@ -68,10 +68,10 @@ class Roostoo:
         urgent  a stop waits for it: before purchases, and of the calls that are kept for exits
         """
         priority = Priority.STOP if urgent else Priority.RECONCILE
-        cash, locked, cut, units = self._wire.ask(BALANCE, rows.balances, priority=priority)
+        cash, locked, cut, units, tied = self._wire.ask(BALANCE, rows.balances, priority=priority)
         pending = self._spot({"pending_only": "TRUE"}, priority)
         out = tuple(order.id for order in pending)
-        return Holdings(time, cash, units, out, self.highest(time, priority), cut, locked)
+        return Holdings(time, cash, units, out, self.highest(time, priority), cut, locked, tied)
 
     def pending(self, time: int) -> dict[str, int]:  # noqa: ARG002 - as of now, like every method
         """How many orders are open, per asset that has any."""

@@ -143,25 +143,28 @@ def _field(row: Row, name: str) -> Any:
 # ---------------------------------------------------------------- the account
 
 
-def balances(reply: Row) -> tuple[Decimal, Decimal, Decimal, dict[str, Decimal]]:
-    """Cash in USD, what of it is locked, by how much it is shown cut at most, and units per coin (no zero rows).
+def balances(reply: Row) -> tuple[Decimal, Decimal, Decimal, dict[str, Decimal], dict[str, Decimal]]:
+    """Cash in USD, what of it is locked, by how much it is shown cut at most; units per coin, and what of them is
+    locked (no zero rows).
 
     Cash and units are free and locked together. The USD locked as collateral of a short stands in `Lock` already, so
     `ShortCollateral` is not added. Both parts of USD are shown cut to cents; coins are exact.
     """
     wallet = child(reply, "SpotWallet" if "SpotWallet" in reply else "Wallet")
-    held = {coin: _total(child(wallet, coin)) for coin in wallet}
+    parts = {coin: _parts(child(wallet, coin)) for coin in wallet}
+    held = {coin: free + lock for coin, (free, lock) in parts.items()}
     if USD not in held:
         raise VenueUnknownError("the wallet has no USD row")
     cash = _not_negative(held.pop(USD), CENT, USD)
-    locked = amount(child(wallet, USD), "Lock")
+    locked = parts[USD][1]
     cut = 2 * CENT if locked else CENT
     units = {coin: _not_negative(total, _NOISE, coin) for coin, total in held.items()}
-    return cash, max(locked, Decimal(0)), cut, {coin: total for coin, total in units.items() if total}
+    tied = {coin: lock for coin, (_, lock) in parts.items() if lock > 0 and coin != USD}
+    return cash, max(locked, Decimal(0)), cut, {coin: total for coin, total in units.items() if total}, tied
 
 
-def _total(row: Row) -> Decimal:
-    return amount(row, "Free") + amount(row, "Lock")
+def _parts(row: Row) -> tuple[Decimal, Decimal]:
+    return amount(row, "Free"), amount(row, "Lock")
 
 
 def _not_negative(total: Decimal, noise: Decimal, coin: str) -> Decimal:

@@ -83,7 +83,9 @@ class Spot:
         open_rows = [row for row in self._wire.reads.read("fetch_open_orders") if row["symbol"] in named]
         out = tuple(_open_id(row, named[row["symbol"]]) for row in open_rows)
         cash, locked = rows.amount_of(balance, quote), rows.amount_of(balance, quote, "used")
-        return Holdings(time, cash, held, out, locked=locked)
+        tied = {asset: rows.amount_of(balance, one.base, "used") * one.factor for asset, one in sorted(listed.items())}
+        tied = {asset: quantity for asset, quantity in tied.items() if quantity}
+        return Holdings(time, cash, held, out, locked=locked, locked_units=tied)
 
     def send(
         self,
