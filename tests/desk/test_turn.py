@@ -15,6 +15,7 @@ from evenkeel.desk.ledger import Trade
 from evenkeel.desk.risk import RiskSettings, resumed
 from evenkeel.events.bets import Judgement
 from evenkeel.events.evidence import voices
+from evenkeel.events.fees import fee
 from evenkeel.journal import recent
 from evenkeel.sandbox import kalshi_keys
 from evenkeel.sandbox.faults import Fault
@@ -361,3 +362,21 @@ def test_a_turn_that_fails_before_it_decides_ends_as_failed(tmp_path):
     assert said == ["KeyError"] * 2
     assert [(row["outcome"], row["reason"]) for row in rows_] == [("failed", "KeyError")] * 2
     assert made.ledger.open_slots == ()
+
+
+def test_a_dearer_event_is_paid_for_as_it_says_and_a_change_counts_from_its_time(tmp_path):
+    """The board shows the events' own multiplier, paper charges it, and a minute after it changes the new one."""
+    with served(multiplier=D(2)) as (url, box), opened(tmp_path, url, box.clock.now) as made:
+        seen = {c.fee_multiplier for c in made.desk.sight.board(int(box.clock.now())).contracts}
+        turn(made, box)
+        first = made.paper.fills(0)
+        box.kalshi.rules = replace(box.kalshi.rules, multiplier=D(3))
+        while len(made.paper.fills(0)) == len(first):
+            turn(made, box)
+        later = made.paper.fills(0)[len(first) :]
+
+    assert seen == {D(2)}
+    for found, times in ((first, 2), (later, 3)):
+        assert found
+        for one in found:
+            assert one.fee == fee(abs(one.quantity), one.price, D("0.07") * times)

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from evenkeel.errors import VenueError, VenueUnknownError
 from evenkeel.venues import kalshi_book as books
 from evenkeel.venues import kalshi_rows as rows
+from evenkeel.venues import kalshi_terms as terms
 from evenkeel.venues.kalshi_account import IMMEDIATE, check
 from venues.kalshi_server import TICKER, an_order, arrived, market_row
 
@@ -177,9 +178,9 @@ def test_a_series_with_an_unknown_fee_says_so():
     """None, never a fee of 0."""
     row = {"ticker": "KXBTC", "title": "", "category": "Crypto", "frequency": "hourly", "fee_multiplier": 1}
 
-    assert rows.series_of({**row, "fee_type": "quadratic"}).fee == "quadratic"
-    assert rows.series_of({**row, "fee_type": "cubic"}).fee is None
-    assert rows.series_of({**row, "fee_type": "cubic", "fee_multiplier": None}).multiplier is None
+    assert terms.series_of({**row, "fee_type": "quadratic"}).fee == "quadratic"
+    assert terms.series_of({**row, "fee_type": "cubic"}).fee is None
+    assert terms.series_of({**row, "fee_type": "cubic", "fee_multiplier": None}).multiplier is None
 
 
 # ---------------------------------------------------------------- books

@@ -1,7 +1,7 @@
 """What the desk sees: Kalshi's public boards of the series it trades, and the prices of their underlyings.
 
-Fees come from the series, exclusivity from the event, both from the venue. The laws: a quote is as old as the call that
-brought it; what cannot be read is left out and told; no price is made up.
+Fees come from the series or its event, exclusivity from the event, both from the venue. The laws: a quote is as old as
+the call that brought it; what cannot be read is left out and told; no price is made up.
 """
 
 from __future__ import annotations
@@ -9,13 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 
-from evenkeel.events.board import series_of
 from evenkeel.events.fair import Spot
 from evenkeel.types import Board, Contract
 from evenkeel.venues import kalshi_board
 from evenkeel.venues.kalshi import Kalshi
-from evenkeel.venues.kalshi_board import contract_of
-from evenkeel.venues.kalshi_rows import Series
+from evenkeel.venues.kalshi_board import Fees, contract_of
 
 Spots = Callable[[Collection[str], int], Mapping[str, Spot]]
 """Prices and volatilities of coins at a time (UTC s); a coin that cannot be had is left out. May raise FeedError."""
@@ -41,7 +39,7 @@ class Boards:
         """Nothing is asked yet."""
         self._market, self._series, self._tickers = market, tuple(series), frozenset(tickers)
         self._spots, self._clock = spots, clock
-        self._families: dict[str, Series] = {}
+        self._fees = Fees(market, clock)
         self.unread: tuple[str, ...] = ()
 
     def board(self, time: int) -> Board:
@@ -58,15 +56,9 @@ class Boards:
         names, found = sorted(tickers), []
         for at in range(0, len(names), _AT_ONCE):
             rows = self._market.markets(tickers=names[at : at + _AT_ONCE]).rows
-            found += [contract_of(row, self._family(row.ticker), exclusive=False, seen=time) for row in rows]
+            found += [contract_of(row, self._fees.of(row), exclusive=False, seen=time) for row in rows]
         return tuple(found)
 
     def spots(self, assets: Collection[str], time: int) -> Mapping[str, Spot]:
         """What is known of the coins. Raises FeedError."""
         return self._spots(assets, time)
-
-    def _family(self, ticker: str) -> Series:
-        name = series_of(ticker)
-        if name not in self._families:
-            self._families[name] = self._market.series(name)
-        return self._families[name]

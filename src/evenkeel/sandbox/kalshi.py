@@ -197,13 +197,13 @@ def events(venue: Venue, call: Call) -> Json:
     nested = call.get("with_nested_markets") == "true"
 
     def write(rows: list[Listing]) -> Json:
-        return _event(venue, rows, call.now) if nested else objects.event(rows[0])
+        return _event(venue, rows, call.now) if nested else objects.event(venue, rows[0])
 
     return page(call, "events", grouped.values(), 200, write)
 
 
 def _event(venue: Venue, rows: Sequence[Listing], now: float) -> Json:
-    return {**objects.event(rows[0]), "markets": [objects.market(venue, one, now) for one in rows]}
+    return {**objects.event(venue, rows[0]), "markets": [objects.market(venue, one, now) for one in rows]}
 
 
 def event(venue: Venue, call: Call) -> Json:

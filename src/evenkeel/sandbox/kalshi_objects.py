@@ -82,13 +82,15 @@ def series(ticker: str) -> Json:
     }  # fmt: skip
 
 
-def event(listing: Listing) -> Json:
+def event(venue: Venue, listing: Listing) -> Json:
     """An event object, without its markets."""
+    own = venue.rules.multiplier
     return {
         "event_ticker": listing.event, "series_ticker": listing.series, "sub_title": iso(listing.closes),
         "title": f"{NAMES.get(listing.asset, listing.asset)} at {iso(listing.closes)}", "collateral_return_type": "",
         "mutually_exclusive": listing.series == f"KX{listing.asset}", "strike_date": iso(listing.closes),
-        "available_on_brokers": False,
+        "available_on_brokers": False, "fee_type_override": None,
+        "fee_multiplier_override": None if own is None else float(own),
     }  # fmt: skip
 
 

@@ -29,6 +29,7 @@ class Rules:
     reads, writes   tokens per second, as much may be saved up; 0 = without a limit
     window_ms       how far a timestamp may be off; 0 = it is not checked
     public_books    order books need no key
+    multiplier      of fees, that every event says of itself; None = nothing, its series' holds
     """
 
     ids: Literal["open", "ever"] = "open"
@@ -39,6 +40,7 @@ class Rules:
     writes: int = 100
     window_ms: int = 0
     public_books: bool = True
+    multiplier: Decimal | None = None
 
 
 class Refusal(Exception):  # noqa: N818 - an answer of the venue
@@ -125,9 +127,12 @@ class Settled:
     time: float
 
 
-def fee(count: Decimal, price: Decimal, *, taker: bool) -> Decimal:
-    """USD of one fill: 0.07 C P (1 - P) rounded up to the next cent; makers of `quadratic` series pay none."""
-    exact = Decimal("0.07") * count * price * (ONE - price)
+def fee(count: Decimal, price: Decimal, *, taker: bool, multiplier: Decimal | None = None) -> Decimal:
+    """USD of one fill: 0.07 C P (1 - P) x multiplier, up to the next cent; makers of `quadratic` series pay none.
+
+    multiplier  None = 1
+    """
+    exact = Decimal("0.07") * count * price * (ONE - price) * (ONE if multiplier is None else multiplier)
     return exact.quantize(CENT, rounding=ROUND_CEILING) if taker else ZERO
 
 

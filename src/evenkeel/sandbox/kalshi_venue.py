@@ -264,7 +264,7 @@ class Venue:
 
     def _book(self, order: Resting, count: Decimal, price: Decimal, now: float, *, taker: bool) -> None:
         """One fill: cash, position, order and record move together."""
-        listing, cost = order.listing, fee(count, price, taker=taker)
+        listing, cost = order.listing, self._fee(count, price, taker=taker)
         held = self.held.setdefault(listing.ticker, Held(listing))
         moved = held.trade(count if order.bid else -count, price)
         held.fees, held.updated = held.fees + cost, now
@@ -278,13 +278,18 @@ class Venue:
         name = f"fill-{len(self.fills) + 1:08d}"
         self.fills.append(Fill(name, order, count, price, cost, taker, now, held.count))
 
+    def _fee(self, count: Decimal, price: Decimal, *, taker: bool) -> Decimal:
+        return fee(count, price, taker=taker, multiplier=self.rules.multiplier)
+
     def _check_money(self, order: Resting, levels: list[tuple[Decimal, Decimal]], *, rests: bool) -> None:
         """Refuse what the shard cannot pay: what is taken now with its fees, and what rests afterwards."""
         ticker, shard = order.listing.ticker, order.listing.shard
         known = self.held.get(ticker, Held(order.listing))
         after = Held(order.listing, known.count, known.cost)
         sign = 1 if order.bid else -1
-        moved = decimal_sum(after.trade(sign * size, price) - fee(size, price, taker=True) for price, size in levels)
+        moved = decimal_sum(
+            after.trade(sign * size, price) - self._fee(size, price, taker=True) for price, size in levels
+        )
         left = order.count - decimal_sum(size for _, size in levels) if rests else ZERO
         waiting = [*self._sides(ticker), (order.bid, order.price, left)]
         before = self._reserve(ticker)

@@ -16,7 +16,8 @@ from evenkeel.venues import kalshi_rows as rows
 from evenkeel.venues.kalshi_book import Book, book_of
 from evenkeel.venues.kalshi_fields import Row
 from evenkeel.venues.kalshi_hours import Schedule, Status, schedule_of, status_of
-from evenkeel.venues.kalshi_rows import Candle, Event, Market, Markets, Series, Trade
+from evenkeel.venues.kalshi_rows import Candle, Event, Market, Markets, Trade
+from evenkeel.venues.kalshi_terms import Series, series_of
 from evenkeel.venues.kalshi_wire import AbsentError, Endpoint, Params, Wire
 
 T = TypeVar("T")
@@ -61,13 +62,11 @@ class Kalshi:
 
     def series_list(self, category: str = "") -> tuple[Series, ...]:
         """Every series, or those of a category. The venue has no pages here."""
-        return self._wire.ask(
-            SERIES_LIST, lambda r: fields.each(r, "series", rows.series_of), _given(category=category)
-        )
+        return self._wire.ask(SERIES_LIST, lambda r: fields.each(r, "series", series_of), _given(category=category))
 
     def series(self, ticker: str) -> Series:
         """One series, whose fee it tells."""
-        return self._wire.ask(SERIES, lambda r: rows.series_of(fields.child(r, "series")), series=ticker)
+        return self._wire.ask(SERIES, lambda r: series_of(fields.child(r, "series")), series=ticker)
 
     def events(self, series: str = "", status: str = "", *, nested: bool = False) -> tuple[Event, ...]:
         """Events, with their markets where `nested`. status  unopened, open, closed or settled."""

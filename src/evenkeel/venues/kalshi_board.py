@@ -1,21 +1,25 @@
-"""What does Kalshi quote, as a board? The venue's markets with the fees of their series and the events that they share.
+"""What does Kalshi quote, as a board? The venue's markets with the fees and the events that they share.
 
-The law: a market that is not understood in all its parts stands on the board and is never `active`; what its series
-does not tell of fees stays unknown. Nothing is filled in.
+The law: a market that is not understood in all its parts stands on the board and is never `active`; what neither
+tells of fees stays unknown. Nothing is filled in.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import Final
 
 from evenkeel.errors import VenueError
+from evenkeel.events.board import series_of
 from evenkeel.types import Board, Contract
 from evenkeel.venues.kalshi import Kalshi
-from evenkeel.venues.kalshi_rows import Market, Series
+from evenkeel.venues.kalshi_rows import Market
+from evenkeel.venues.kalshi_terms import Series
 
 COINS: Final = ("BTC", "ETH", "SOL", "XRP", "DOGE")
+TERMS_S: Final = 60
+"""So long terms of a fee are believed before they are asked for again."""
 DOUBTED: Final = "doubted"
 """Status of a market that is not traded because of what it says."""
 _DECIDED_EARLY: Final = frozenset({"structured", "custom", "functional"})
@@ -51,6 +55,24 @@ def contract_of(market: Market, series: Series, *, exclusive: bool, seen: int | 
     )
 
 
+class Fees:
+    """Series with the fees that hold for a market now: a scheduled change counts from its time on. One thread."""
+
+    def __init__(self, market: Kalshi, clock: Callable[[], float]) -> None:
+        """Nothing is asked yet. clock  UTC s."""
+        self._market, self._clock = market, clock
+        self._known: dict[str, tuple[float, Series]] = {}
+
+    def of(self, market: Market) -> Series:
+        """Its series, with what its event says otherwise, no older than a minute. Raises as `Kalshi` does."""
+        now = self._clock()
+        self._known = {event: one for event, one in self._known.items() if 0 <= now - one[0] < TERMS_S}
+        if market.event not in self._known:
+            series = self._market.series(series_of(market.ticker))
+            self._known[market.event] = now, self._market.event(market.event).own.over(series)
+        return self._known[market.event][1]
+
+
 def ends_of(market: Market) -> int:
     """When trading ends, UTC ms. What closes when it is decided (a game) has its close days later: then as expected."""
     expected = market.expected if market.expected is not None else market.occurs
@@ -68,7 +90,8 @@ def board(market: Kalshi, series: Sequence[str], time: int) -> tuple[Board, tupl
     for name in series:
         family = market.series(name)
         for event in market.events(name, "open", nested=True):
-            contracts += [contract_of(row, family, exclusive=event.exclusive, seen=time) for row in event.markets]
+            terms = event.own.over(family)
+            contracts += [contract_of(row, terms, exclusive=event.exclusive, seen=time) for row in event.markets]
             unread += event.unread
     return Board(time, tuple(contracts)), tuple(unread)
 

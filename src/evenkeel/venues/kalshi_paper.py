@@ -20,16 +20,16 @@ from evenkeel.errors import VenueError, VenueUnknownError
 from evenkeel.events.board import ONE, series_of
 from evenkeel.events.fees import fee, rate
 from evenkeel.types import Fill, Holdings, IntentStatus, Order
-from evenkeel.units import DAY_S, HOUR_S, decimal_sum, plain
+from evenkeel.units import DAY_S, decimal_sum, plain
 from evenkeel.venues import kalshi_paper_rows as paper
 from evenkeel.venues.kalshi import Kalshi
 from evenkeel.venues.kalshi_account import IMMEDIATE, check
 from evenkeel.venues.kalshi_account_rows import Settlement
-from evenkeel.venues.kalshi_board import contract_of, ends_of
+from evenkeel.venues.kalshi_board import Fees, contract_of, ends_of
 from evenkeel.venues.kalshi_broker import MAKER
 from evenkeel.venues.kalshi_open import Doors
 from evenkeel.venues.kalshi_paper_rows import ZERO
-from evenkeel.venues.kalshi_rows import Market, Series
+from evenkeel.venues.kalshi_rows import Market
 from evenkeel.venues.kalshi_wire import AbsentError, always
 
 WATCHED_S: Final = DAY_S
@@ -61,7 +61,7 @@ class PaperKalshi:
     def __init__(self, path: Path, capital: Decimal, market: Kalshi, now: Callable[[], float]) -> None:
         """A new file starts with `capital` USD. now  UTC s. Raises sqlite3.Error where it cannot be used."""
         self._market, self._now, self._doors = market, now, Doors(market, now)
-        self._terms: dict[str, tuple[float, Series]] = {}
+        self._fees = Fees(market, now)
         self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=30)
         self._db.execute("pragma journal_mode=wal")
         self._db.execute("pragma synchronous=full")
@@ -203,13 +203,9 @@ class PaperKalshi:
             db.execute("update orders set rests = 0 where id = ?", (name,))
 
     def _rate(self, market: Market, *, maker: bool = False) -> Decimal:
-        name, now = series_of(market.ticker), self._now()
-        known = self._terms.get(name)
-        if known is None or not 0 <= now - known[0] < HOUR_S:
-            known = self._terms[name] = now, self._market.series(name)
-        found = rate(contract_of(market, known[1], exclusive=False), maker=maker)
+        found = rate(contract_of(market, self._fees.of(market), exclusive=False), maker=maker)
         if found is None:
-            raise VenueError(f"{market.ticker}: the fee of {name} is not known")
+            raise VenueError(f"{market.ticker}: the fee of {series_of(market.ticker)} is not known")
         return found
 
     def _book(self, order: Order, limit: Decimal, fills: Sequence[Fill], ends: int, time: int) -> None:

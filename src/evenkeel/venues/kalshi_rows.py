@@ -15,6 +15,7 @@ from typing import Final, TypeVar
 from evenkeel.errors import VenueUnknownError
 from evenkeel.venues import kalshi_fields as fields
 from evenkeel.venues.kalshi_fields import Row
+from evenkeel.venues.kalshi_terms import Terms, own_terms
 
 T = TypeVar("T")
 
@@ -25,7 +26,6 @@ STRIKES: Final = frozenset(
     {"greater", "greater_or_equal", "less", "less_or_equal", "between", "functional", "custom", "structured"}
 )
 RESULTS: Final = frozenset({"", "yes", "no", "scalar"})
-FEES: Final = frozenset({"quadratic", "quadratic_with_maker_fees", "flat"})
 ONE: Final = Decimal(1)
 _ABSENT: Final = (None, "")
 
@@ -96,7 +96,10 @@ class Market:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """What markets are about. exclusive = exactly one of its markets can settle YES."""
+    """What markets are about. exclusive = exactly one of its markets can settle YES.
+
+    own  what it says of fees instead of its series
+    """
 
     ticker: str
     series: str
@@ -104,18 +107,7 @@ class Event:
     exclusive: bool
     markets: tuple[Market, ...] = ()
     unread: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Series:
-    """A family of events. fee  one of `FEES`, None = unknown kind, not traded · multiplier  of the fee."""
-
-    ticker: str
-    title: str
-    category: str
-    frequency: str
-    fee: str | None
-    multiplier: Decimal | None
+    own: Terms = Terms()
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,18 +235,7 @@ def event_of(row: Row) -> Event:
     found = markets_of(fields.rows(row, "markets") if row.get("markets") is not None else [])
     return Event(
         fields.text(row, "event_ticker"), fields.text(row, "series_ticker"), fields.maybe_text(row, "title"),
-        fields.truth(row, "mutually_exclusive"), found.rows, found.unread,
-    )  # fmt: skip
-
-
-def series_of(row: Row) -> Series:
-    """A series; a kind of fee that we do not know is None."""
-    fee, multiplier = fields.maybe_text(row, "fee_type"), fields.maybe_number(row, "fee_multiplier")
-    if multiplier is not None and multiplier < 0:
-        raise VenueUnknownError(f"fee_multiplier is {multiplier}")
-    return Series(
-        fields.text(row, "ticker"), fields.maybe_text(row, "title"), fields.maybe_text(row, "category"),
-        fields.maybe_text(row, "frequency"), fee if fee in FEES else None, multiplier,
+        fields.truth(row, "mutually_exclusive"), found.rows, found.unread, own_terms(row),
     )  # fmt: skip
 
 
