@@ -6,7 +6,7 @@ import json
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from decimal import Decimal
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -25,8 +25,10 @@ BET = Bet((0,), (LEG,), 0.001)
 
 
 @contextmanager
-def server(text: str = "", *, status: int = 200, wait_s: float = 0.0, body: bytes | None = None) -> Iterator[tuple]:
-    """A loopback API that says one thing; its address and what it was asked."""
+def server(
+    text: str = "", *, status: int = 200, wait_s: float = 0.0, drip_s: float = 0.0, body: bytes | None = None
+) -> Iterator[tuple]:
+    """A loopback API that says one thing, at once or in twenty drops; its address and what it was asked."""
     asked: list[dict] = []
 
     class Api(BaseHTTPRequestHandler):
@@ -51,7 +53,10 @@ def server(text: str = "", *, status: int = 200, wait_s: float = 0.0, body: byte
             self.send_header("content-type", "application/json")
             self.send_header("content-length", str(len(raw)))
             self.end_headers()
-            self.wfile.write(raw)
+            with suppress(ConnectionError):  # who waited long enough is gone
+                for at in range(0, len(raw), len(raw) // 20 + 1):
+                    self.wfile.write(raw[at : at + len(raw) // 20 + 1])
+                    time.sleep(drip_s)
 
         def log_message(self, *_: object) -> None:
             """Nothing."""
@@ -120,6 +125,13 @@ def test_an_answer_that_is_no_json_and_one_that_comes_too_late_leave_the_rules_v
     assert (broken.factor, late.factor) == (1.0, 1.0)
     assert "within 0.2 s" in late.note or "Timeout" in late.note
     assert time.monotonic() - began < 30
+
+
+def test_the_deadline_is_for_the_whole_answer_and_not_for_its_drops():
+    """A veto that comes drop by drop is never silent for long, and comes too late."""
+    late, _ = said('{"factor": 0}', drip_s=0.1, timeout_s=0.5)
+
+    assert (late.factor, late.note) == (1.0, "no answer within 0.5 s: the rules' verdict stands")
 
 
 def test_nothing_but_numbers_and_tickers_is_shown():
