@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any
 from evenkeel.engine import record
 from evenkeel.engine.ports import Broker, Market, VenueOrder
 from evenkeel.errors import AccessRefusedError, VenueUnknownError
-from evenkeel.lean import changed
 from evenkeel.portfolio import breakers
 from evenkeel.portfolio.breakers import Breakers, BreakerSettings, Call, Event, Execution, Outcome, Trip
 from evenkeel.portfolio.costs import CostSettings, slippage_of
@@ -142,7 +141,7 @@ class Watched:
         if reason.startswith(ACCESS_REFUSED) and reason != memory.state_reason:
             rows.append(_row(now, "page", ACCESS_REFUSED, "", f"by the venue, trading is HALTED: {refusals[-1]}"))
         memory = replace(memory, trading_state=state, state_reason=reason, trips=trips, limit_only=limited)
-        return _recorded(memory, rows, now) if rows else memory
+        return record.alerted(memory, rows, now, "breakers") if rows else memory
 
     def readings(self) -> dict[str, dict[str, Any]]:
         """What the breakers of the account measure, by code; a value is None while too little is known."""
@@ -203,11 +202,4 @@ def _alerts(memory: Memory, trips: Mapping[str, int], limited: Mapping[str, int]
 
 
 def _row(now: int, level: str, code: str, asset: str, text: str) -> dict[str, Any]:
-    return {"time": now, "level": level, "code": code, "slot": "", "asset": asset, "text": f"{asset or code} {text}"}
-
-
-def _recorded(memory: Memory, rows: list[dict[str, Any]], now: int) -> Memory:
-    memory = changed(memory, records=memory.records + 1)
-    said = {row["code"] + (f" {row['asset']}" if row["asset"] else ""): row["text"] for row in rows}
-    memory, audit = record.audit(memory, now, "breakers", said)
-    return replace(memory, outbox={"sequence": memory.records, "tables": {"alerts": rows, "audit": audit}})
+    return record.alert_row(now, level, code, f"{asset or code} {text}", asset=asset)
