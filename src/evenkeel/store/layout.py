@@ -16,6 +16,7 @@ from evenkeel.types import DayMark, Memory, Position, SlotOutcome
 _WIDTH = 160
 _DEEPEST = 10
 _SCALARS = (str, int, float, bool, type(None))
+_TYPES = frozenset(_SCALARS)
 _FROZEN_ROWS = (DayMark, Position, SlotOutcome)
 
 
@@ -25,12 +26,17 @@ def layout(value: Any, indent: int = 0) -> bytes:
     if len(flat) <= _WIDTH or indent >= _DEEPEST or not isinstance(value, dict | list | tuple):
         return flat
     if isinstance(value, dict):
-        if all(isinstance(child, _SCALARS) for child in value.values()):
+        if _plain(value.values()):
             return flat
         return _braces((dumps(str(key)) + b": " + layout(item, indent + 2) for key, item in value.items()), indent)
-    if all(isinstance(child, _SCALARS) for child in value):
+    if _plain(value):
         return flat
     return _brackets((layout(item, indent + 2) for item in value), indent)
+
+
+def _plain(children: Iterable[Any]) -> bool:
+    """Whether there are scalars only; their types are looked at first, which is quick."""
+    return _TYPES.issuperset(map(type, children)) or all(isinstance(child, _SCALARS) for child in children)
 
 
 def _braces(rows: Iterable[bytes], indent: int) -> bytes:
@@ -64,17 +70,22 @@ class MemoryLayout:
     def _rows(self, value: Any, indent: int, lines: dict[int, tuple[Any, bytes]]) -> bytes | None:
         """Lines of a collection of frozen rows; None for anything else."""
         if isinstance(value, tuple) and value and isinstance(value[0], _FROZEN_ROWS):
-            return _brackets([self._line(row, lines) for row in value], indent)
+            return _brackets(self._kept(value, lines), indent)
         if isinstance(value, Mapping) and value and isinstance(next(iter(value.values())), _FROZEN_ROWS):
-            return _braces([b'"%s": %s' % (_key(key), self._line(row, lines)) for key, row in value.items()], indent)
+            kept = self._kept(value.values(), lines)
+            return _braces([b'"%s": %s' % (_key(key), line) for key, line in zip(value, kept, strict=True)], indent)
         return None
 
-    def _line(self, row: Any, lines: dict[int, tuple[Any, bytes]]) -> bytes:
-        known = self._lines.get(id(row))
-        if known is None or known[0] is not row:
-            known = (row, dumps(to_json(row)))
-        lines[id(row)] = known
-        return known[1]
+    def _kept(self, rows: Iterable[Any], lines: dict[int, tuple[Any, bytes]]) -> list[bytes]:
+        """Each row's line, written anew only where the row is another object than last time."""
+        before, found = self._lines, []
+        for row in rows:
+            known = before.get(id(row))
+            if known is None or known[0] is not row:
+                known = (row, dumps(to_json(row)))
+            lines[id(row)] = known
+            found.append(known[1])
+        return found
 
 
 def _key(key: str) -> bytes:
