@@ -152,7 +152,7 @@ def test_an_order_that_is_given_up_before_it_left_never_leaves(exchange, gate):
     gate.open.set()
     turn = threading.Event()
     turn.set()
-    venue = spot(exchange, pace=Pace(clock=lambda: 0.0, sleep=lambda _: turn.wait(PATIENCE_S)), timeout_s=1.0)
+    venue = spot(exchange, pace=Pace(clock=lambda: 0.0, sleep=lambda _: turn.wait(PATIENCE_S)), timeout_s=2.0)
     venue.quotes(NOW)
     turn.clear()
     running_before = set(threading.enumerate())
