@@ -3,7 +3,7 @@
 Both read the same board of N (3,000) contracts in 20 events, price it by the same lognormal, take the same fees and the
 same tenth of Kelly under the same cap, and pick the best contract of each event. The plain loop does no more than that:
 no ladder sanity, no errors, no baskets, no critic, and nothing is said of what it passes over. The two have to name
-the same contracts, sides and counts. Two ratios: of the whole way from rows, and of the five steps on a board as arrays.
+the same contracts, sides and counts. Two ratios: of the whole way from rows, and of the five steps on arrays alone.
 """
 
 from __future__ import annotations
