@@ -159,6 +159,16 @@ def lateness(begun: dict[str, float], coalesced: set[float], risk_s: int) -> lis
     return sorted(late)
 
 
+def ended(process: subprocess.Popen[bytes]) -> None:
+    """Ask it to stop, so that it takes its training child along; it may be waiting for an answer."""
+    process.terminate()
+    try:
+        process.wait(30.0)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
 def measure(home: Path, slots: int, place: Place, risk_s: int) -> dict[str, float | int]:
     """Run the service until so many risk checks began beside an open rebalance."""
     load = Load(home)
@@ -178,8 +188,7 @@ def measure(home: Path, slots: int, place: Place, risk_s: int) -> dict[str, floa
                 time.sleep(0.5)
         finally:
             load.over.set()
-            process.kill()
-            process.wait()
+            ended(process)
     rows = recent(home / "state" / "journal.db", "slots", limit=10**6)
     coalesced = {float(row["time"]) for row in rows if (row["kind"], row["reason"]) == ("risk", "coalesced")}
     late = lateness(load.begun, coalesced, risk_s)
