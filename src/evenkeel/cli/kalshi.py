@@ -58,6 +58,9 @@ Stream = Annotated[
     bool,
     typer.Option("--stream", help="Also a turn after trades and ends, as Kalshi's stream tells them; needs a key."),
 ]
+Attached = Annotated[
+    bool, typer.Option("--attached", help="Stop where standard input ends, as it does when its parent is gone.")
+]
 Resume = Annotated[
     bool, typer.Option("--resume", help="You looked at it: end a halt after a drawdown, and quarantine.")
 ]
@@ -78,6 +81,7 @@ def paper(
     once: Once = False,
     last: For = None,
     stream: Stream = False,
+    attached: Attached = False,
     resume: Resume = False,
     config: ConfigFile = None,
     overrides: Overrides = None,
@@ -91,7 +95,8 @@ def paper(
         stake__max_contracts=max_contracts,
     )  # fmt: skip
     folder = made.home / "data" / "paper" if data_dir is None else data_dir
-    _serve(made, found, names, folder, None, _Span(once, period("--for", last), resume, stream), as_json=as_json)
+    span = _Span(once, period("--for", last), resume, stream, attached)
+    _serve(made, found, names, folder, None, span, as_json=as_json)
 
 
 @app.command()
@@ -108,6 +113,7 @@ def run(
     once: Once = False,
     last: For = None,
     stream: Stream = False,
+    attached: Attached = False,
     resume: Resume = False,
     config: ConfigFile = None,
     overrides: Overrides = None,
@@ -120,7 +126,7 @@ def run(
         stake__min_edge=min_edge, stake__max_edge=max_edge, stake__side=side, stake__max_contracts=max_contracts,
     )  # fmt: skip
     folder = made.home / "data" / "kalshi" if data_dir is None else data_dir
-    span = _Span(once, period("--for", last), resume, stream)
+    span = _Span(once, period("--for", last), resume, stream, attached)
     _serve(made, found, names, folder, _key(made, found), span, as_json=as_json)
 
 
@@ -132,6 +138,7 @@ class _Span:
     last: int | None
     resume: bool
     stream: bool
+    attached: bool
 
     def __post_init__(self) -> None:
         """One turn has no length."""
@@ -171,6 +178,8 @@ def _serve(
         redact=(*mind.values.values(), *(() if key is None else (key.key, key.pem))),
     )  # fmt: skip
     asked = parts.Wanted(folder, names, key, parts.critic_of(found.config, mind))
+    if span.attached:
+        threading.Thread(target=_stop_at_the_end, args=[stop], name="parent", daemon=True).start()
     with stopping(stop), parts.desk(found.config, made.home, found.digest, asked, out, stop) as desk:
         with _training(made, found, span, out, stop), _bell(made, found, key, span, out, stop) as bell:
             _turns(desk, found.config.kalshi.interval, span, stop, bell, quiet=as_json)
@@ -184,6 +193,13 @@ def _serve(
     sys.stdout.flush()
     if span.once and failed:
         raise typer.Exit(1)
+
+
+def _stop_at_the_end(stop: threading.Event) -> None:
+    """Read what nobody writes; its end is ours."""
+    while sys.stdin.buffer.read(1):
+        pass
+    stop.set()
 
 
 @contextmanager

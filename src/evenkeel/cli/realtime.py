@@ -6,6 +6,8 @@ import os
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -66,11 +68,33 @@ def _loop(
     service = loop.Service(runner, engine.cadence, settle_s=settle, now=time.time, stop=stop)
     wanted = loaded.config.training
     words = retraining.command(made.home, wanted.data, wanted.trials, made.home / "state" / remembered.FILE)
-    idle = service.serve(
-        first=lambda: _warm_up(engine, runner),
-        training=(wanted.every, lambda: retraining.train(words, runner.log, stop)) if wanted.every else None,
-    )
+    with _desk_beside(made, loaded, runner, stop):
+        idle = service.serve(
+            first=lambda: _warm_up(engine, runner),
+            training=(wanted.every, lambda: retraining.train(words, runner.log, stop)) if wanted.every else None,
+        )
     return idle, {"command": "run", "outcome": "stopped", "slots": summary.slots(runner.store.memory)}
+
+
+@contextmanager
+def _desk_beside(made: Context, loaded: Loaded, runner: Runner, stop: threading.Event) -> Iterator[None]:
+    """A desk in a process of its own while the block runs, where one is wanted."""
+    from evenkeel.service import beside, retraining
+
+    verb = {"none": "", "paper": "paper", "live": "run"}[loaded.config.kalshi.desk]
+    if not verb:
+        yield
+        return
+    words = beside.command(made.home, verb, made.home / "state" / remembered.FILE)
+    thread = threading.Thread(
+        target=beside.kept, args=[words, runner.log, stop, stop.wait], name="desk", daemon=True
+    )  # fmt: skip
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join(2 * retraining.GRACE_S)
 
 
 def _warm_up(engine: Engine, runner: Runner) -> None:

@@ -49,6 +49,9 @@ class Kalshi:
     env: Annotated[Literal["demo", "prod"], Key("prod = the exchange; demo = its place for play money")] = "prod"
     url: Annotated[str, Key("address of its API, such as a sandbox's; empty = that of `env`")] = ""
     timeout_s: Annotated[float, Gt(0), Le(120), Key("longest wait for one answer", "s")] = 10.0
+    desk: Annotated[
+        Literal["none", "paper", "live"], Key("whether `run` keeps a desk beside it: on paper, or with real orders")
+    ] = "none"
     interval: Annotated[int, Ge(1), Le(DAY_S), Key("period of the desk's turns, on its multiples in UTC", "s")] = 300
     bankroll: Annotated[Decimal, Gt(0), Le(1_000_000_000), Key("cash that the desk starts with on paper", "USD")] = (
         Decimal(100)

@@ -205,5 +205,5 @@ class Config:
             raise ValueError(wrong)
 
 
-UNDECIDING = ("clock.speed", "training", "logging")
+UNDECIDING = ("clock.speed", "kalshi.desk", "training", "logging")
 """Keys that change no decision: left out of the digest."""

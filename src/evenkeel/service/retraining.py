@@ -63,15 +63,15 @@ def train(words: Sequence[str], log: BoundLogger, stop: threading.Event) -> None
         while child.poll() is None and not stop.wait(0.2):
             pass
         if child.poll() is None:
-            _end(child)
+            end(child)
             log.info("training_stopped", process=child.pid)
         elif child.returncode:
-            log.warning("training_failed", code=child.returncode, error=_last_line(said))
+            log.warning("training_failed", code=child.returncode, error=last_line(said))
         else:
             log.info("training_done", **_made(out))
 
 
-def _end(child: subprocess.Popen[bytes]) -> None:
+def end(child: subprocess.Popen[bytes]) -> None:
     """Ask it to end, and end it. What it has not finished is not there: a bundle is written at once or not at all."""
     child.terminate()
     try:
@@ -93,7 +93,8 @@ def _made(out: IO[bytes]) -> dict[str, Any]:
     return {"version": document["version"], "digest": document["digest"], **cost, "evidence": evidence}
 
 
-def _last_line(said: IO[bytes]) -> str:
+def last_line(said: IO[bytes]) -> str:
+    """What a process said last, of what it wrote to a file; `` = nothing."""
     said.seek(0)
     lines = said.read().decode(errors="replace").strip().splitlines()
     return lines[-1][:500] if lines else ""
