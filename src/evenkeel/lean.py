@@ -6,10 +6,10 @@ A back-test makes millions of orders, intents and memories; the classes stay wha
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import fields
+from dataclasses import MISSING, fields
 from functools import wraps
 from operator import is_
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar, cast
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -50,8 +50,10 @@ def changed(obj: T, **changes: Any) -> T:
 def lean(cls: type[T]) -> type[T]:
     """A frozen dataclass that is made in half of the time: every slot makes a dozen of them.
 
-    It takes what its `__init__` took. For plain defaults and no `__post_init__`.
+    It takes what its `__init__` took. Raises TypeError for what it would lose: a `default_factory`, a `__post_init__`.
     """
+    if hasattr(cls, "__post_init__") or any(x.default_factory is not MISSING for x in fields(cast("Any", cls))):
+        raise TypeError(f"{cls.__name__} has a default_factory or a __post_init__: leave `lean` out")
     names = _names(cls)
     lines = "".join(f"    made.{name} = {name}\n" for name in names)
     body = f"    made = new(open)\n{lines}    made.__class__ = cls\n    return made\n"

@@ -1,11 +1,12 @@
-"""An answer is kept for the very same objects only, and never for one that may still change."""
+"""What is made quickly is what was asked for: lean dataclasses lose nothing, a kept answer is of the same objects."""
 
+from dataclasses import dataclass, field
 from decimal import Decimal
 
 import numpy as np
 import pytest
 
-from evenkeel.lean import kept
+from evenkeel.lean import kept, lean
 from evenkeel.types import Book, Holdings, Identity, Memory, frozen
 
 ASSETS = ("BTC", "ETH")
@@ -64,3 +65,20 @@ def test_weights_that_are_kept_cannot_be_written():
 
     with pytest.raises(ValueError, match="read-only"):
         book().weights(ASSETS, price)[0] = 1.0
+
+
+def test_what_a_lean_dataclass_would_lose_is_refused():
+    @dataclass(frozen=True, slots=True)
+    class Made:
+        rows: list = field(default_factory=list)
+
+    @dataclass(frozen=True, slots=True)
+    class Checked:
+        row: int = 0
+
+        def __post_init__(self):
+            """Checks."""
+
+    for cls in (Made, Checked):
+        with pytest.raises(TypeError, match=f"{cls.__name__} has a default_factory or a __post_init__"):
+            lean(cls)
