@@ -98,8 +98,8 @@ class Answer:
     raw: Array
     base: Array
     target: Array
-    reasons: tuple[Reason, ...] = ()
-    exits: Mapping[str, str] = field(default_factory=dict)
+    reasons: tuple[Reason, ...]
+    exits: Mapping[str, str]
     sent: tuple[Order, ...] = ()
     dropped: tuple[Dropped, ...] = ()
 
@@ -120,7 +120,7 @@ def decide(view: View, book: Book, brain: Brain, rules: Rules, slot: Slot) -> Pl
     lost = _lost(view, book.memory, said, slot)
     label = _label(view, book, rules, slot)
     if _calm(view, book.memory, rules, slot, marks):
-        answer = Answer(held, held, held)
+        answer = Answer(held, held, held, (), {})
     else:
         facts = _facts(view, book, rules, slot, equity, held, marks, lost=lost)
         answer = _answer(view, book, rules, slot, facts, label.label, expected, score, proposal.wanted)
