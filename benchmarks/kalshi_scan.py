@@ -1,4 +1,6 @@
-"""A full pass over event contracts, from the screen to proposals, beside a plain loop over markets: kalshi_scan.py [N].
+"""A full pass over event contracts, from the screen to proposals, beside a plain loop over markets.
+
+kalshi_scan.py [N] [--json]
 
 Both read the same board of N (3,000) contracts in 20 events, price it by the same lognormal, take the same fees and the
 same tenth of Kelly under the same cap, and pick the best contract of each event. The plain loop does no more than that:
@@ -8,6 +10,8 @@ the same contracts, sides and counts. Two ratios: of the whole way from rows, an
 
 from __future__ import annotations
 
+import argparse
+import json
 import math
 import sys
 import time
@@ -95,14 +99,17 @@ def timed(work: Callable[[], object], times: int = 9) -> float:
 
 
 def main() -> None:
-    """Times both and prints the ratio."""
-    count = int(sys.argv[1]) if len(sys.argv) > 1 else 3_000
-    board = Board(NOW, tuple(rows(count)))
+    """Times both and prints the ratios."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("contracts", nargs="?", type=int, default=3_000)
+    parser.add_argument("--json", action="store_true")
+    given = parser.parse_args()
+    board = Board(NOW, tuple(rows(given.contracts)))
     spots = {"BTC": Spot(SPOT, 1.0, Volatility(VOL, 0.0))}
     exposure, skill = Exposure(EQUITY, EQUITY), Skill(1_000, 1.0, 0.0)
 
-    def ours(given: Board = board) -> set[tuple[str, str, int]]:
-        done = scan(ladders(given), Lognormal(), spots, skill, exposure, SCREEN, STAKES)
+    def ours(shown: Board = board) -> set[tuple[str, str, int]]:
+        done = scan(ladders(shown), Lognormal(), spots, skill, exposure, SCREEN, STAKES)
         return {(x.ticker, x.side, int(x.count)) for x in done.proposals}
 
     if ours() != plain(board.contracts):
@@ -111,6 +118,9 @@ def main() -> None:
     arrays = timed(lambda: scan(read, Lognormal(), spots, skill, exposure, SCREEN, STAKES))
     whole, loop = timed(ours), timed(lambda: plain(board.contracts))
     empty = timed(lambda: ours(replace(board, contracts=board.contracts[:0])))
+    if given.json:
+        print(json.dumps({"contracts": len(board.contracts), "whole_s": whole, "steps_s": arrays, "loop_s": loop}))
+        return
     print(f"{len(board.contracts)} contracts, {len(ours())} proposals, both the same")
     print(f"rows to arrays, sanity, five steps  {whole * 1e3:8.1f} ms")
     print(f"five steps alone                    {arrays * 1e3:8.1f} ms")

@@ -1,6 +1,6 @@
 """evenkeel beside its peers, in turn, on one panel: ratios that another machine should find again.
 
-python benchmarks/run.py [--only plain,full,features,live,growth,rl] [--repeat N] [--json]
+python benchmarks/run.py [--only plain,full,features,live,growth,rl,kalshi] [--repeat N] [--json]
 
 Every run is a process of its own, started in turn with the peers' (ours, theirs, ours, theirs), because machines
 drift by a factor of two within minutes: a ratio is the median of the quotients of runs that stood side by side, never
@@ -29,7 +29,7 @@ from bars import ASSETS, BARS, folder
 
 HERE = Path(__file__).resolve().parent
 PEERS = HERE.parent / ".peers"
-SUITES = ("plain", "full", "features", "live", "growth", "rl")
+SUITES = ("plain", "full", "features", "live", "growth", "rl", "kalshi")
 RL = ("rl env", "rl ppo", "rl score", "rl act", "rl step", "rl start")
 """What `rl` consists of; its processes warm up by themselves, so that no round of theirs is thrown away."""
 ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
@@ -37,6 +37,7 @@ ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYT
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 YEAR = 17_520
 LIVE_BARS, LIVE_ASSETS = 4_000, 88
+CONTRACTS = 3_000
 SCORE, LESSER_SCORE = 30, 20
 """Sharpe ratios a year that the planted pattern is learned to: ours levels off near 37, 20 is the tests' bar."""
 FEATURE_TIMES = 5
@@ -49,7 +50,7 @@ GOALS = {
     "features_vs_ta": ">= 40", "features_vs_talib": "> 1", "features_vs_pandas": "> 1", "live_vs_talib": "<= 4",
     "growth_assets": "<= 1.1", "growth_years": "<= 1.1", "full_peak_mb": "< 1500",
     "env_vs_anytrading": ">= 10", "env_vs_gym_trading_env": ">= 40", "ppo_vs_sb3_same_settings": ">= 2.3",
-    "time_to_score_vs_sb3": "<= 0.2", "inference_vs_predict": ">= 8",
+    "time_to_score_vs_sb3": "<= 0.2", "inference_vs_predict": ">= 8", "kalshi_scan_s": "< 1",
 }  # fmt: skip
 
 
@@ -152,6 +153,8 @@ def commands(suite: str) -> dict[str, list[str]]:
             "evenkeel eleven": ours("kernels", "eleven", where),
             "ta eleven": theirs("ta", "features_ta", where, "--assets", TA_ASSETS, "--eleven"),
         }
+    if suite == "kalshi":
+        return {"evenkeel": ours("kalshi_scan", CONTRACTS, "--json")}
     where = folder(LIVE_ASSETS, LIVE_BARS)
     window = ran("live", "window", 0, ours("kernels", "live", where))
     assert window is not None
@@ -204,6 +207,13 @@ def quotient(runs: Sequence[Run], suite: str, over: str, under: str, key: str = 
     return round(statistics.median(pairs), 3) if pairs else None
 
 
+def within(runs: Sequence[Run], suite: str, over: str, under: str = "") -> float | None:
+    """Median over the rounds of a figure that processes of ours say; over another of the same process if it is named."""
+    said = [run.said for run in runs if run.suite == suite]
+    values = [row[over] / (row[under] if under else 1.0) for row in said]
+    return round(statistics.median(values), 3) if values else None
+
+
 def to_score(run: Run, score: float) -> float:
     """Wall seconds from the start of the process until a score was reached, without judging; infinite where never."""
     clock, end = run.said["clock"], run.wall_s - run.said["judged_s"]
@@ -247,6 +257,9 @@ def ratios(runs: Sequence[Run]) -> dict[str, float | None]:
         "inference_vs_predict": quotient(runs, "rl act", "sb3", "evenkeel", "continuous"),
         "inference_vs_predict_masked": quotient(runs, "rl act", "sb3", "evenkeel", "discrete"),
         "start_without_torch": quotient(runs, "rl start", "service", "training"),
+        "kalshi_scan_s": within(runs, "kalshi", "whole_s"),
+        "kalshi_loop_vs_scan": within(runs, "kalshi", "loop_s", "whole_s"),
+        "kalshi_loop_vs_steps": within(runs, "kalshi", "loop_s", "steps_s"),
         "memory_without_torch": quotient(runs, "rl start", "service", "training", "peak_mb"),
     }
 
