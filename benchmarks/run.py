@@ -208,7 +208,7 @@ def quotient(runs: Sequence[Run], suite: str, over: str, under: str, key: str = 
 
 
 def within(runs: Sequence[Run], suite: str, over: str, under: str = "") -> float | None:
-    """Median over the rounds of a figure that processes of ours say; over another of the same process if it is named."""
+    """Median over the rounds of a figure that processes of ours say, or of its ratio to another of the same process."""
     said = [run.said for run in runs if run.suite == suite]
     values = [row[over] / (row[under] if under else 1.0) for row in said]
     return round(statistics.median(values), 3) if values else None
