@@ -15,6 +15,7 @@ from desk.world import SERIES, opened, served
 from evenkeel import config as configs
 from evenkeel.desk.loop import Bell, serve
 from evenkeel.sandbox import kalshi_keys
+from evenkeel.venues import kalshi_stream
 from evenkeel.venues.kalshi_stream import Missed, Turned
 from evenkeel.venues.kalshi_wire import Credentials
 from evenkeel.wiring import desk as parts
@@ -73,6 +74,19 @@ def test_a_trade_on_the_stream_asks_for_a_turn(tmp_path):
 
     assert len(times) == 4
     assert all(b - a >= 10 for a, b in pairwise(times))
+
+
+def test_an_error_of_the_stream_that_nobody_foresaw_ends_the_stream_in_a_line_of_the_log(tmp_path, monkeypatch):
+    def follow(*_, **__):
+        raise TypeError("planted")
+
+    monkeypatch.setattr(kalshi_stream, "follow", follow)
+    config = configs.load(None, environ={}, overrides=[], home=tmp_path).config
+    bell, out = Bell(frozenset(SERIES)), structlog.get_logger()
+    with structlog.testing.capture_logs() as told, parts.listening(config, KEY, bell, out, threading.Event()) as thread:
+        thread.join(timeout=10)
+
+    assert [(row["event"], row["error"]) for row in told] == [("kalshi_stream_failed", "TypeError('planted')")]
 
 
 @pytest.mark.parametrize(

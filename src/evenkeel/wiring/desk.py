@@ -164,6 +164,8 @@ def listening(
             )  # fmt: skip
         except VenueError as error:
             log.warning("kalshi_stream_refused", error=str(error))
+        except Exception as error:
+            log.error("kalshi_stream_failed", error=repr(error), exc_info=error)  # noqa: TRY400 - as is
 
     thread = threading.Thread(target=follow, name="kalshi-stream", daemon=True)
     thread.start()
