@@ -8,7 +8,7 @@ import pytest
 
 from desk.world import Prices, served, wire
 from evenkeel.archive import contracts
-from evenkeel.desk.collect import Kept, collected, watched
+from evenkeel.desk.collect import Kept, by_day, collected, watched
 from evenkeel.errors import DataError, VenueUnknownError
 from evenkeel.research.kalshi import ladders
 from evenkeel.venues.kalshi import Kalshi
@@ -104,3 +104,23 @@ def test_a_look_that_fails_is_counted_and_the_next_one_is_due():
     assert [(at, wrong) for at, _, wrong in told] == [(1_000, ""), (1_200, "HTTP 503"), (1_500, ""), (1_800, "")]
     assert waits == [200.0, 300.0, 300.0]
     assert watched(look, 300, now=lambda: 3_000.0, pause=lambda _: True, told=lambda *_: None)[0] == Kept(quotes=5)
+
+
+def test_what_is_kept_is_joined_once_a_day_after_a_look_that_came_through():
+    """The first look ever is one of its day: a process that was killed joins what the last one left."""
+    done = []
+
+    def look(time):
+        done.append(time)
+        if time == 86_400:
+            raise VenueUnknownError("planted")
+        return Kept(quotes=1)
+
+    looked = by_day(look, lambda: done.append("joined"))
+    for time in (100, 400):
+        assert looked(time) == Kept(quotes=1)
+    with pytest.raises(VenueUnknownError):
+        looked(86_400)
+    looked(86_700)
+
+    assert done == [100, "joined", 400, 86_400, 86_700, "joined"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import threading
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -52,9 +53,9 @@ def collect(
 
 
 def _watched(made: Context, found: Loaded, until: float, *, quiet: bool) -> dict[str, Any]:
-    """Look until then or until asked to stop, and join what was kept."""
+    """Look until then or until asked to stop, and join what was kept, once a day and at the end."""
     from evenkeel.archive import contracts
-    from evenkeel.desk.collect import Kept, collected, watched
+    from evenkeel.desk.collect import Kept, by_day, collected, watched
     from evenkeel.venues.kalshi import Kalshi
     from evenkeel.wiring import desk
 
@@ -65,12 +66,13 @@ def _watched(made: Context, found: Loaded, until: float, *, quiet: bool) -> dict
         if not quiet:
             errors().print(f"{iso(at)} {wrong or f'{total.quotes} quotes, {total.ends} ends'}", soft_wrap=True)
 
+    def joined() -> dict[str, tuple[Path, int, int]]:
+        return {name: contracts.joined(made.home, name) for name in wanted}
+
+    look = by_day(lambda at: collected(made.home, market, wanted, spots, at), joined)
     with stopping(stop):
-        total, failed = watched(
-            lambda at: collected(made.home, market, wanted, spots, at), every, now=time.time, pause=stop.wait,
-            told=told, until=until,
-        )  # fmt: skip
-    files = {name: contracts.joined(made.home, name) for name in wanted}
+        total, failed = watched(look, every, now=time.time, pause=stop.wait, told=told, until=until)
+    files = joined()
     return {
         "command": "kalshi collect", "quotes": total.quotes, "ends": total.ends, "trades": total.trades,
         "failed": failed, "every": duration(every),

@@ -17,6 +17,7 @@ from evenkeel.archive import contracts
 from evenkeel.desk.sight import Spots
 from evenkeel.errors import FeedError, StoppedError, VenueError, VenueUnknownError
 from evenkeel.events.fair import Spot
+from evenkeel.units import DAY_S
 from evenkeel.venues.kalshi import Kalshi
 from evenkeel.venues.kalshi_board import asset_of
 from evenkeel.venues.kalshi_rows import Market, Trade
@@ -43,6 +44,21 @@ def collected(home: Path, market: Kalshi, series: Sequence[str], spots: Spots, t
     for name in series:
         done += _board(home, market, name, prices, time) + _ends(home, market, name)
     return done
+
+
+def by_day(look: Callable[[int], Kept], join: Callable[[], object]) -> Callable[[int], Kept]:
+    """The same looks; after the first of each UTC day what was kept so far is joined, for whoever trains meanwhile."""
+    joined = -1
+
+    def looked(time: int) -> Kept:
+        nonlocal joined
+        found = look(time)
+        if time // DAY_S != joined:
+            join()
+            joined = time // DAY_S
+        return found
+
+    return looked
 
 
 def watched(
