@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 from decimal import Decimal
+from types import SimpleNamespace
 
 import pytest
 
+from evenkeel.cli import kalshi_status
 from evenkeel.desk.ledger import Ledger, Stake
 from evenkeel.store import Store
 from evenkeel.types import Identity, Intent, IntentStatus, OpenSlot, Order, Slot, SlotKind, SlotOutcome, TradingState
 
 WHO = Identity("kalshi-paper", "paper", "real", "http://nobody")
-NOW = int(time.time())
+NOW = 1_790_000_000
 
 
 def turns(*outcomes: str, ago: int = 60) -> tuple[SlotOutcome, ...]:
@@ -28,8 +29,9 @@ ORDER = Order("k1-0-A", "score@1", 0, "A-1", Decimal(1), "EDGE", style="limit")
 
 
 @pytest.fixture
-def check(run, tmp_path):
-    """Exit code and line of `kalshi status --check` for a ledger."""
+def check(run, tmp_path, monkeypatch):
+    """Exit code and line of `kalshi status --check` for a ledger, asked now, however long the tests take."""
+    monkeypatch.setattr(kalshi_status, "time", SimpleNamespace(time=lambda: float(NOW)))
 
     def asked(ledger: Ledger):
         store = Store.open(tmp_path, WHO, now=lambda: NOW, of="kalshi.json", kind=Ledger)
