@@ -1,16 +1,11 @@
 """Honesty: sound code passes every check, and each check finds the crime that it is there for."""
 
-import sys
 from dataclasses import replace
 from decimal import Decimal
-from pathlib import Path
 
 import numpy as np
-import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "laws"))
-
 import planted
+import pytest
 import world
 
 from evenkeel.errors import NotReadyError

@@ -3,19 +3,15 @@
 import contextlib
 import shutil
 import sqlite3
-import sys
 import threading
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
+import fitted
 import numpy as np
 import orjson
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "laws"))
-
-import fitted
 import world
 
 from evenkeel.engine.replay import Replay

@@ -1,10 +1,6 @@
-"""Makes `world` and `planted` importable, and Hypothesis the same on every machine."""
-
-import sys
-from pathlib import Path
+"""Hypothesis tries the same on every machine, however slow it is."""
 
 from hypothesis import HealthCheck, settings
 
-sys.path.insert(0, str(Path(__file__).parent))
 settings.register_profile("laws", derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))
 settings.load_profile("laws")
