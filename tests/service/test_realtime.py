@@ -234,7 +234,8 @@ def test_risk_is_on_time_while_trading_hangs(exchange: Exchange, tmp_path: Path)
 
 def _stuck(home: Path) -> int:
     """Now (UTC s), once no trading slot has ended for four seconds; 0 before."""
-    now, last = int(time.time()), max(row["time"] for row in slots(home) if row["kind"] != "risk")
+    now = int(time.time())
+    last = max((row["time"] for row in slots(home) if row["kind"] != "risk"), default=now)
     return now if now - last > 4 else 0
 
 
