@@ -11,6 +11,7 @@ import shutil
 import sys
 import tempfile
 import time
+from datetime import date, timedelta
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -31,7 +32,8 @@ CALM = Profile(bad=0.0, people=0, crashes=0, jumps=False, disk=0.0, jitter=0.0, 
 
 def wide(days: int, home: Path) -> Stage:
     """The demo's 88 coins; signals are computed once, before anybody looks at the watch."""
-    loaded = config.load(DEMO, environ={}, overrides=[f"clock.to=2025-02-{10 + days}"], home=home)
+    last = date(2025, 2, 10) + timedelta(days=days)
+    loaded = config.load(DEMO, environ={}, overrides=[f"clock.to={last}"], home=home)
     engine = wiring.build(loaded.config, home, loaded.digest, durable=False)
     start, _ = wiring.window(loaded.config)
     panel = engine.feed._signals.panel  # type: ignore[attr-defined] - a test may look inside
@@ -41,7 +43,7 @@ def wide(days: int, home: Path) -> Stage:
 
 def lived(days: int) -> tuple[History, int, float]:
     """The history of so many days, its slots, and the seconds that they took."""
-    home = Path(tempfile.mkdtemp(prefix="wide", dir=memory_folder()))
+    home, life = Path(tempfile.mkdtemp(prefix="wide", dir=memory_folder())), None
     try:
         life = Life(1, Profile(**{**vars(CALM), "slots": days * 96 - 1}), home, wide(days, home))
         began = time.process_time()
@@ -50,7 +52,7 @@ def lived(days: int) -> tuple[History, int, float]:
         history = life.told()
         return history, life.memory().records, seconds
     finally:
-        if life.journal is not None:
+        if life is not None and life.journal is not None:
             life.journal.close()
         shutil.rmtree(home)
 
