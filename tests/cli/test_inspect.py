@@ -7,6 +7,8 @@ import subprocess
 import sys
 
 from evenkeel import cli, store
+from evenkeel.cli import inspect, remembered
+from evenkeel.types import Identity, Memory
 
 
 def test_status_tells_state_money_positions_opinions_and_slots(run, played):
@@ -89,3 +91,18 @@ def test_status_imports_nothing_heavy(played):
     )
 
     assert done.returncode == 0, done.stderr
+
+
+def test_the_next_slots_are_those_of_the_runs_own_periods(tmp_path):
+    """Before any slot has ended, too; without the run's configuration nothing is said."""
+    memory = Memory(Identity("paper", "a", "real", ""), 0)
+    (tmp_path / "state").mkdir()
+    unknown = remembered.periods(tmp_path)
+    (tmp_path / "state" / "config.json").write_text('{"schedule": {"risk": "20s", "score": "1m", "rebalance": "2m"}}')
+    known = remembered.periods(tmp_path)
+
+    assert unknown == {}
+    assert {row["next"] for row in inspect._slots(memory, 70.0, unknown).values()} == {None}
+    assert {kind: row["next"] for kind, row in inspect._slots(memory, 70.0, known).items()} == {
+        "risk": "1970-01-01T00:01:20Z", "score": "1970-01-01T00:03:00Z", "rebalance": "1970-01-01T00:02:00Z",
+    }  # fmt: skip

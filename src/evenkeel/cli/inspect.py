@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from evenkeel.cli import executed, priced
+from evenkeel.cli import executed, priced, remembered
 from evenkeel.cli.output import AsJson, Context, aligned, emit, percent, say, usd
 from evenkeel.errors import NotReadyError
 from evenkeel.units import duration, iso, plain, utc
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
 KINDS = ("risk", "score", "rebalance")
 OPINIONS = ("alpha", "policy", "edge", "rule")
 OUTCOMES = ("done", "skipped", "failed")
-PERIODS = {"risk": 900, "score": 1_800, "rebalance": 21_600}
 LIMIT_S = 20 * 60
 DEGRADED = 5
 
@@ -88,7 +86,7 @@ def status_of(home: Path, now: float) -> dict[str, Any]:
         "halt": marker,
         **_money(memory, view),
         "opinions": opinions_of(view),
-        "slots": _slots(memory, now),
+        "slots": _slots(memory, now, remembered.periods(home)),
         "unresolved": _unresolved(memory),
         "executing": executed.executing(memory, int(now)),
         "prices": priced.prices(home, now),
@@ -123,7 +121,7 @@ def opinions_of(view: Mapping[str, Any]) -> dict[str, Any]:
     return {name: said.get(name, silent) for name in dict.fromkeys((*OPINIONS, *said))}
 
 
-def _slots(memory: Memory, now: float) -> dict[str, Any]:
+def _slots(memory: Memory, now: float, periods: Mapping[str, int]) -> dict[str, Any]:
     last = {outcome.kind: outcome for outcome in memory.slots}
     virtual = memory.identity.clock == "virtual"
     end = utc(memory.identity.window.partition("..")[2].partition(" ")[0]) if virtual else None
@@ -131,7 +129,7 @@ def _slots(memory: Memory, now: float) -> dict[str, Any]:
         kind: {
             **{outcome: memory.counts.get(kind, {}).get(outcome, 0) for outcome in OUTCOMES},
             "last": _last(last[kind]) if kind in last else None,
-            "next": _next(memory, kind, now, end),
+            "next": _next(memory, kind, now, end, periods),
         }
         for kind in KINDS
     }
@@ -147,25 +145,16 @@ def _last(outcome: Any) -> dict[str, Any]:
     }
 
 
-def _next(memory: Memory, kind: str, now: float, end: int | None) -> str | None:
-    """When the next slot of a kind falls due; None where a virtual run has come to its end.
-
-    The periods are those that the last slots show; the defaults until there are two.
-    """
-    period, whole = _period(memory, kind), _period(memory, "rebalance")
+def _next(memory: Memory, kind: str, now: float, end: int | None, periods: Mapping[str, int]) -> str | None:
+    """When the next slot of a kind falls due; None where a virtual run has come to its end, or periods are unknown."""
     after = int(now) if end is None else memory.watermarks.get(kind, -1)
-    if after < 0:
+    if after < 0 or not periods:
         return None
+    period, whole = periods[kind], periods["rebalance"]
     due = after + period - after % period
     if kind == "score" and due % whole == 0:
         due += period
     return iso(due) if end is None or due < end else None
-
-
-def _period(memory: Memory, kind: str) -> int:
-    times = sorted(outcome.time for outcome in memory.slots if outcome.kind == kind)
-    steps = [later - earlier for earlier, later in pairwise(times) if later > earlier]
-    return min(steps, default=PERIODS[kind])
 
 
 def _unresolved(memory: Memory) -> list[dict[str, Any]]:

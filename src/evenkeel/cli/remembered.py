@@ -10,6 +10,8 @@ import orjson
 from evenkeel import store
 from evenkeel.cli.output import Context
 from evenkeel.errors import ConfigError, StateError
+from evenkeel.types import SlotKind
+from evenkeel.units import seconds
 
 if TYPE_CHECKING:
     from evenkeel.config import Loaded
@@ -26,6 +28,15 @@ def remember(home: Path, loaded: Loaded) -> None:
     temporary = path.with_suffix(".tmp")
     temporary.write_bytes(orjson.dumps(configs.show(loaded.config), default=str, option=orjson.OPT_INDENT_2) + b"\n")
     temporary.replace(path)
+
+
+def periods(home: Path) -> dict[str, int]:
+    """Seconds between slots of each kind as the run has them; none where that cannot be told."""
+    try:
+        said = orjson.loads((home / "state" / FILE).read_bytes())["schedule"]
+        return {kind.value: seconds(said[kind.value]) for kind in SlotKind}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
 
 
 def recall(made: Context) -> tuple[Path | None, list[str]]:
