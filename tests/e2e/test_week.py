@@ -11,7 +11,7 @@ import pytest
 
 from e2e.agreement import disagreements
 from e2e.sandboxed import CAPITAL, WEEK, World, world
-from evenkeel.types import Memory
+from evenkeel.types import Memory, TradingState
 
 DAY = ("clock.from=2025-02-10", "clock.to=2025-02-11")
 SHORT = os.environ.get("EVENKEEL_TEST_PROFILE") == "short"
@@ -67,3 +67,20 @@ def test_six_hours_over_http(tmp_path: Path) -> None:
         assert disagreements(memory, made.rows("orders"), made.rows("fills"), venue, CAPITAL) == []
         assert memory.counts["rebalance"] == {"done": 1}
         assert made.calls.most() <= 25
+
+
+def test_a_rebalance_of_every_coin_waits_for_its_turns_and_opens_no_breaker(tmp_path: Path) -> None:
+    """Some sixty orders, four calls a minute left for them: our own queue is long, the venue answers at once."""
+    window = (
+        "clock.from=2025-02-10", "clock.to=2025-02-10T02:00", "history.days=31", "strategy=equal_weight",
+        "venue.calls_per_minute=9",
+    )  # fmt: skip
+    with world(tmp_path / "home", *window) as made:
+        made.watched = True
+        memory = made.run()
+        filled = [row for row in made.rows("orders") if row["status"] == "FILLED"]
+
+        assert len(filled) >= 50
+        assert made.calls.most() <= 9
+        assert made.rows("alerts") == []
+        assert (memory.trading_state, memory.trips) == (TradingState.ACTIVE, {})

@@ -90,6 +90,30 @@ def test_a_slow_venue_only_reduces_and_comes_back_after_calm():
     assert (calm.trading_state, calm.state_reason, calm.trips) == (TradingState.ACTIVE, "", {})
 
 
+class Patient(Slow):
+    """Most of the time of a call is a wait for its turn under our own budget."""
+
+    waited = 0.0
+
+    def holdings(self, time, *, urgent=False):
+        """The wait, and then the venue."""
+        self.now, self.waited = self.now + 30.0, self.waited + 30.0
+        return super().holdings(time, urgent=urgent)
+
+
+def test_a_wait_for_our_own_turn_is_no_latency_of_the_venue():
+    venue = Patient()
+    watch = watched(venue, latency_s=2.0, window_s=600)
+    asked(watch, venue, 5)
+    quick, reading = watch.judged(MEMORY), watch.readings()["BREAKER_LATENCY"]["value"]
+    venue.takes = 3.0
+    asked(watch, venue, 5)
+
+    assert quick is MEMORY
+    assert reading == pytest.approx(0.1)
+    assert watch.judged(MEMORY).state_reason == "BREAKER_LATENCY"
+
+
 @pytest.mark.parametrize("reason", ["halt: me", "marker state/HALT"])
 def test_no_breaker_undoes_a_halt(reason):
     venue = Slow()

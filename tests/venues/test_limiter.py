@@ -137,3 +137,23 @@ def test_all_calls_cannot_be_kept_for_exits():
     """A limiter that would never let a price through is refused."""
     with pytest.raises(ValueError, match="fewer than all"):
         Limiter(5, kept=5)
+
+
+def test_what_a_thread_waited_for_its_turns_is_known_without_what_the_venue_asked_for():
+    """Four calls at once under a budget of three: the last one waits a minute. A wait after a 429 is the venue's."""
+    clock = Clock()
+    limiter, elsewhere = _limiter(clock, 3, 0), []
+    for _ in range(4):
+        limiter.take(Priority.EXIT)
+    own = limiter.waited
+    clock.now += 60
+    limiter.hold(10)
+    limiter.take(Priority.EXIT)
+    other = threading.Thread(target=lambda: elsewhere.append(limiter.waited))
+    other.start()
+    other.join()
+
+    assert own == 60
+    assert limiter.waited == 60
+    assert clock.now == 1130
+    assert elsewhere == [0]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from evenkeel.lean import lean
 from evenkeel.signals.crowd import Crowd
@@ -109,3 +109,12 @@ class Broker(Protocol):
 
     def fills(self, since: int) -> tuple[Fill, ...]:
         """What this account executed after `since` (UTC s), oldest first, ours or not."""
+
+
+@runtime_checkable
+class Queued(Protocol):
+    """A broker that makes calls wait for their turn under a budget of ours: such a wait is no fault of the venue."""
+
+    @property
+    def waited(self) -> float:
+        """Seconds for which the calling thread has waited so far."""

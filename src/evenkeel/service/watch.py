@@ -16,7 +16,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from evenkeel.engine import record
-from evenkeel.engine.ports import Broker, Market, VenueOrder
+from evenkeel.engine.ports import Broker, Market, Queued, VenueOrder
 from evenkeel.errors import AccessRefusedError, VenueUnknownError
 from evenkeel.portfolio import breakers
 from evenkeel.portfolio.breakers import Breakers, BreakerSettings, Call, Event, Execution, Outcome, Trip
@@ -153,7 +153,7 @@ class Watched:
 
     @contextmanager
     def _timed(self) -> Iterator[None]:
-        began, answered, refused = self._expected.timer(), True, ""
+        began, answered, refused = self._spent(), True, ""
         try:
             yield
         except AccessRefusedError as error:
@@ -163,11 +163,15 @@ class Watched:
             answered = False
             raise
         finally:
-            call = Call(int(self._expected.now()), self._expected.timer() - began, answered)
+            call = Call(int(self._expected.now()), self._spent() - began, answered)
             with self._section:
                 self._events.append(call)
                 if answered:
                     self._refusals = (*self._refusals[1 - TRIES :], refused) if refused else ()
+
+    def _spent(self) -> float:
+        """Seconds on the timer that the venue is to blame for: what this thread waited for its turn is left out."""
+        return self._expected.timer() - (self._broker.waited if isinstance(self._broker, Queued) else 0.0)
 
     def _note_mid(self, order: Order) -> None:
         touch = self._expected.market.touch(order.asset)

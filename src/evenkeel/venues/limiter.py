@@ -58,15 +58,23 @@ class Limiter:
         self._queue: list[tuple[Priority, int]] = []
         self._number = itertools.count()
         self._held_until = -math.inf
+        self._own = threading.local()
+
+    @property
+    def waited(self) -> float:
+        """Seconds for which this thread has waited for its turns so far; a wait that the venue asked for is not in it."""
+        return float(getattr(self._own, "seconds", 0.0))
 
     def take(self, priority: Priority, within_s: float = math.inf) -> bool:
         """Wait for a call and use it up; False if none came free within `within_s`, and then none is used."""
         with self._turn:
-            ticket = (priority, next(self._number))
+            began, ticket = self._clock(), (priority, next(self._number))
             heapq.heappush(self._queue, ticket)
             try:
                 return self._wait_for(ticket, self._clock() + within_s)
             finally:
+                now = self._clock()
+                self._own.seconds = self.waited + now - max(began, min(self._held_until, now))
                 self._queue.remove(ticket)
                 heapq.heapify(self._queue)
                 self._turn.notify_all()

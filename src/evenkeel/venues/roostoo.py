@@ -56,6 +56,11 @@ class Roostoo:
         return False
 
     @property
+    def waited(self) -> float:
+        """Seconds for which the calling thread has waited for its turns under our call budget so far."""
+        return self._wire.waited
+
+    @property
     def notes(self) -> tuple[str, ...]:
         """What a person should know of rows that were read, each once, with the last order that showed it."""
         return tuple(f"order {order}: {note}" for note, order in self._notes.items())

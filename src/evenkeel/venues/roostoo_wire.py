@@ -210,6 +210,11 @@ class Wire:
         self._carry = carry
         self._measured: tuple[float, float] | None = None
 
+    @property
+    def waited(self) -> float:
+        """Seconds for which the calling thread has waited for its turns so far."""
+        return self._limiter.waited
+
     def ask(
         self,
         endpoint: Endpoint,
