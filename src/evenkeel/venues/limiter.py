@@ -62,7 +62,7 @@ class Limiter:
 
     @property
     def waited(self) -> float:
-        """Seconds for which this thread has waited for its turns so far; a wait that the venue asked for is not in it."""
+        """Seconds for which this thread has waited for its turns so far, less what the venue asked for by a 429."""
         return float(getattr(self._own, "seconds", 0.0))
 
     def take(self, priority: Priority, within_s: float = math.inf) -> bool:
