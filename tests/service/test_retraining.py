@@ -15,7 +15,7 @@ from e2e.program import assert_refused, evenkeel, log, sets, state, until
 from evenkeel import artifacts
 from evenkeel.config import Config
 from evenkeel.config.kalshi import KalshiTraining
-from evenkeel.service import retraining
+from evenkeel.service import child, retraining
 from service.test_realtime import Exchange, assert_sound, service, slots, stopped
 
 DONE = {
@@ -96,7 +96,7 @@ def test_it_is_nice():
 
 @pytest.mark.parametrize("deaf", [False, True])
 def test_it_ends_when_the_service_does(deaf, monkeypatch):
-    monkeypatch.setattr(retraining, "GRACE_S", 0.5)
+    monkeypatch.setattr(child, "GRACE_S", 0.5)
     stop = threading.Event()
     threading.Timer(0.5, stop.set).start()
     code = (

@@ -221,23 +221,19 @@ def _bell(
 @contextmanager
 def _training(made: Context, found: Loaded, span: _Span, out: BoundLogger, stop: threading.Event) -> Iterator[None]:
     """New models from time to time beside the turns, where that is wanted; it ends with them."""
-    from evenkeel.service import retraining
+    from evenkeel.service import child, retraining
 
     wanted = found.config.kalshi.training
     if not wanted.every or span.once:
         yield
         return
     words = retraining.command_of_contracts(made.home, wanted.model, wanted.data, wanted.results)
-    thread = threading.Thread(
-        target=retraining.repeated, name="training", daemon=True,
-        args=(wanted.every, lambda: retraining.train(words, out, stop), time.time, stop),
-    )  # fmt: skip
-    thread.start()
-    try:
+
+    def work() -> None:
+        retraining.repeated(wanted.every, lambda: retraining.train(words, out, stop), time.time, stop)
+
+    with child.alongside("training", work, stop):
         yield
-    finally:
-        stop.set()
-        thread.join(2 * retraining.GRACE_S)
 
 
 def _reading_key(made: Context) -> Credentials:

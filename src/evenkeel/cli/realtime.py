@@ -79,22 +79,15 @@ def _loop(
 @contextmanager
 def _desk_beside(made: Context, loaded: Loaded, runner: Runner, stop: threading.Event) -> Iterator[None]:
     """A desk in a process of its own while the block runs, where one is wanted."""
-    from evenkeel.service import beside, retraining
+    from evenkeel.service import beside, child
 
     verb = {"none": "", "paper": "paper", "live": "run"}[loaded.config.kalshi.desk]
     if not verb:
         yield
         return
     words = beside.command(made.home, verb, made.home / "state" / remembered.FILE)
-    thread = threading.Thread(
-        target=beside.kept, args=[words, runner.log, stop, stop.wait], name="desk", daemon=True
-    )  # fmt: skip
-    thread.start()
-    try:
+    with child.alongside("desk", lambda: beside.kept(words, runner.log, stop, stop.wait), stop):
         yield
-    finally:
-        stop.set()
-        thread.join(2 * retraining.GRACE_S)
 
 
 def _warm_up(engine: Engine, runner: Runner) -> None:

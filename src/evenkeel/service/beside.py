@@ -16,7 +16,7 @@ from pathlib import Path
 
 from structlog.stdlib import BoundLogger
 
-from evenkeel.service.retraining import end, last_line
+from evenkeel.service.child import ended, last_line
 
 FIRST_S, LONGEST_S = 5.0, 3_600.0
 """Pause before it is begun again, doubled up to the longest; one that held out for longer than that starts anew."""
@@ -47,11 +47,11 @@ def kept(
     wait_s = FIRST_S
     while not stop.is_set():
         began = steady()
-        ended = _once(words, log, stop)
+        how = _once(words, log, stop)
         if stop.is_set():
             return
         wait_s = FIRST_S if steady() - began > LONGEST_S else wait_s
-        log.warning("desk_ended", **ended, again_in_s=wait_s)
+        log.warning("desk_ended", **how, again_in_s=wait_s)
         pause(wait_s)
         wait_s = min(2 * wait_s, LONGEST_S)
 
@@ -65,9 +65,6 @@ def _once(words: Sequence[str], log: BoundLogger, stop: threading.Event) -> dict
             return {"code": None, "error": str(error)}
         with child:
             log.info("desk_started", process=child.pid)
-            while child.poll() is None and not stop.wait(0.2):
-                pass
-            if child.poll() is None:
-                end(child)
+            if not ended(child, stop):
                 log.info("desk_stopped", process=child.pid)
         return {"code": child.returncode, "error": last_line(said)}

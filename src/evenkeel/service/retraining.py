@@ -18,8 +18,9 @@ from typing import IO, Any
 import orjson
 from structlog.stdlib import BoundLogger
 
+from evenkeel.service.child import ended, last_line
+
 NICE = 19
-GRACE_S = 3.0
 
 
 def command(home: Path, data: Sequence[str], trials: int, config: Path) -> list[str]:
@@ -60,25 +61,12 @@ def train(words: Sequence[str], log: BoundLogger, stop: threading.Event) -> None
             return
         os.setpriority(os.PRIO_PROCESS, child.pid, NICE)  # its workers are born later and inherit it
         log.info("training_started", process=child.pid)
-        while child.poll() is None and not stop.wait(0.2):
-            pass
-        if child.poll() is None:
-            end(child)
+        if not ended(child, stop):
             log.info("training_stopped", process=child.pid)
         elif child.returncode:
             log.warning("training_failed", code=child.returncode, error=last_line(said))
         else:
             log.info("training_done", **_made(out))
-
-
-def end(child: subprocess.Popen[bytes]) -> None:
-    """Ask it to end, and end it. What it has not finished is not there: a bundle is written at once or not at all."""
-    child.terminate()
-    try:
-        child.wait(GRACE_S)
-    except subprocess.TimeoutExpired:
-        child.kill()
-        child.wait()
 
 
 def _made(out: IO[bytes]) -> dict[str, Any]:
@@ -91,10 +79,3 @@ def _made(out: IO[bytes]) -> dict[str, Any]:
     evidence = {of: {name: one[name] for name in kept} for of, one in found.items()}
     cost = {name: document[name] for name in ("seconds", "peak_rss_mb") if name in document}
     return {"version": document["version"], "digest": document["digest"], **cost, "evidence": evidence}
-
-
-def last_line(said: IO[bytes]) -> str:
-    """What a process said last, of what it wrote to a file; `` = nothing."""
-    said.seek(0)
-    lines = said.read().decode(errors="replace").strip().splitlines()
-    return lines[-1][:500] if lines else ""
