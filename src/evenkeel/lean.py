@@ -40,11 +40,8 @@ def changed(obj: T, **changes: Any) -> T:
     Raises AttributeError for a field that is not there. What `__post_init__` would do is not done.
     """
     cls = type(obj)
-    made = (_COPIES.get(cls) or _copy_of(cls))(obj)
-    for name, value in changes.items():
-        setattr(made, name, value)
-    made.__class__ = cls
-    return made  # type: ignore[no-any-return]
+    made: T = (_COPIES.get((cls, *changes)) or _copy_of(cls, *changes))(obj, *changes.values())
+    return made
 
 
 def lean(cls: type[T]) -> type[T]:
@@ -55,9 +52,7 @@ def lean(cls: type[T]) -> type[T]:
     if hasattr(cls, "__post_init__") or any(x.default_factory is not MISSING for x in fields(cast("Any", cls))):
         raise TypeError(f"{cls.__name__} has a default_factory or a __post_init__: leave `lean` out")
     names = _names(cls)
-    lines = "".join(f"    made.{name} = {name}\n" for name in names)
-    body = f"    made = new(open)\n{lines}    made.__class__ = cls\n    return made\n"
-    made = _compiled(f"def __new__(cls, {', '.join(names)}):\n{body}", cls)
+    made = _compiled(f"def __new__(cls, {', '.join(names)}):\n{_body(names)}", cls)
     made.__defaults__, made.__annotations__ = cls.__init__.__defaults__, cls.__init__.__annotations__
     whole = _compiled(f"def whole(self):\n    return cls, ({''.join(f'self.{name}, ' for name in names)})\n", cls)
     plain: Any = cls
@@ -66,14 +61,33 @@ def lean(cls: type[T]) -> type[T]:
     return cls
 
 
-_COPIES: dict[type, Callable[[Any], Any]] = {}
-"""What copies an object of a class into one that can still be written."""
+def maker(cls: Callable[P, T]) -> Callable[P, T]:
+    """A lean class as a plain function, which takes keywords in half of the time that a class takes for them."""
+    plain: Any = cls
+    names = _names(plain)
+    make: Callable[P, T] = _compiled(f"def make({', '.join(names)}):\n{_body(names)}", plain)
+    make.__defaults__ = plain.__new__.__defaults__
+    return make
 
 
-def _copy_of(cls: type) -> Callable[[Any], Any]:
-    lines = "".join(f"    made.{name} = obj.{name}\n" for name in _names(cls))
-    copy: Callable[[Any], Any] = _compiled(f"def copy(obj):\n    made = new(open)\n{lines}    return made\n", cls)
-    _COPIES[cls] = copy
+def _body(names: tuple[str, ...]) -> str:
+    lines = "".join(f"    made.{name} = {name}\n" for name in names)
+    return f"    made = new(open)\n{lines}    made.__class__ = cls\n    return made\n"
+
+
+_COPIES: dict[tuple[Any, ...], Callable[..., Any]] = {}
+"""What copies an object, by its class and the names of the fields that change: takes it and their values."""
+
+
+def _copy_of(cls: type, *changes: str) -> Callable[..., Any]:
+    names = _names(cls)
+    if unknown := set(changes) - set(names):
+        raise AttributeError(f"{cls.__name__} has no field {', '.join(sorted(unknown))}")
+    lines = "".join(f"    made.{name} = {f'_{name}' if name in changes else f'obj.{name}'}\n" for name in names)
+    given = "".join(f", _{name}" for name in changes)
+    body = f"    made = new(open)\n{lines}    made.__class__ = cls\n    return made\n"
+    copy: Callable[..., Any] = _compiled(f"def copy(obj{given}):\n{body}", cls)
+    _COPIES[(cls, *changes)] = copy
     return copy
 
 

@@ -12,6 +12,7 @@ from evenkeel.engine.replay import Replay
 from evenkeel.journal import orders_sha256, recent
 from evenkeel.research.backtest import backtest
 from evenkeel.service import loop
+from evenkeel.signals import blend
 from evenkeel.types import Brain, Health
 
 
@@ -85,6 +86,25 @@ def test_a_model_says_nothing_about_bars_it_was_trained_on():
     shown = spoken(early, "alpha", wanted(alpha_in_sample=True))
     assert {o.health for o in shown} == {Health.OK}
     assert all(o.reason.startswith("IN-SAMPLE") for o in shown)
+
+
+def test_a_model_that_begins_or_expires_between_two_bars_is_told_so_at_once():
+    """A risk slot a quarter of an hour after the close hears what has changed since: no opinion is shown too long."""
+    model = fitted.model()
+    close = int(world.panel().time[world.first_row(world.panel()) + 96])
+    wait = model.valid_from(1800) - model.train_end
+
+    def told(time, **changes):
+        said = world.judged(Brain(alpha=(replace(model, **changes),))).at(time, 0)
+        return next(o for o in said.opinions if o.name == "alpha"), said
+
+    for late, health in ((0, Health.MISSING), (899, Health.MISSING), (900, Health.OK), (1799, Health.OK)):
+        assert told(close + late, train_end=close + 900 - wait)[0].health is health
+    for late, left in ((0, 1.0), (600, 1.0), (1500, 1.0 - 900 / world.DAY)):
+        opinion, said = told(close + late, expires=close + 600)
+        assert opinion.strength == pytest.approx(model.strength * left, rel=1e-12)
+        expected, _ = blend.blend(said.opinions, said.vol, said.regime, world.SIGNALS.opinions)
+        np.testing.assert_allclose(said.expected, expected, rtol=1e-12)
 
 
 def test_models_follow_each_other_at_the_bar_from_which_the_next_is_valid():

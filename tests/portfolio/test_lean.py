@@ -1,12 +1,12 @@
 """What is made quickly is what was asked for: lean dataclasses lose nothing, a kept answer is of the same objects."""
 
-from dataclasses import dataclass, field
+from dataclasses import FrozenInstanceError, dataclass, field
 from decimal import Decimal
 
 import numpy as np
 import pytest
 
-from evenkeel.lean import kept, lean
+from evenkeel.lean import changed, kept, lean, maker
 from evenkeel.types import Book, Holdings, Identity, Memory, frozen
 
 ASSETS = ("BTC", "ETH")
@@ -82,3 +82,32 @@ def test_what_a_lean_dataclass_would_lose_is_refused():
     for cls in (Made, Checked):
         with pytest.raises(TypeError, match=f"{cls.__name__} has a default_factory or a __post_init__"):
             lean(cls)
+
+
+def test_a_maker_makes_what_the_class_makes():
+    make = maker(Holdings)
+    given = {"time": 5, "cash": Decimal(1), "units": {"BTC": Decimal(2)}}
+
+    assert make(**given) == Holdings(**given)
+    assert make(5, Decimal(1), {}, locked=Decimal(3)) == Holdings(5, Decimal(1), {}, locked=Decimal(3))
+    assert type(make(**given)) is Holdings
+    with pytest.raises(FrozenInstanceError):
+        make(**given).time = 6
+    with pytest.raises(TypeError, match="cash"):
+        make(time=5)
+
+
+def test_a_copy_differs_in_what_was_asked_for_alone():
+    before = Holdings(5, Decimal(1), {}, newest=3)
+    after = changed(before, cash=Decimal(2), time=6)
+
+    assert after == Holdings(6, Decimal(2), {}, newest=3)
+    assert (before.time, before.cash, type(after)) == (5, 1, Holdings)
+    assert changed(before) == before
+    with pytest.raises(FrozenInstanceError):
+        after.time = 7
+
+
+def test_a_field_that_is_not_there_cannot_be_changed():
+    with pytest.raises(AttributeError, match="Holdings has no field coins"):
+        changed(Holdings(5, Decimal(1), {}), coins=1)

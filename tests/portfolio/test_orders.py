@@ -94,6 +94,20 @@ def test_the_cost_gate_lets_the_base_pass_and_holds_the_rest():
     assert gated(-cost * 1.01) == (0.0, True)
 
 
+def test_the_cost_gate_holds_the_base_too_where_it_loses_more_than_the_round_trip():
+    """Nothing is added beyond the base: its round trip costs the fees and the spread alone, 2 x (10 + 1) bps."""
+    cost = 2 * (10e-4 + 1e-4)
+    want = wanted([0.10, 0, 0], [0.04, 0, 0], base=np.array([0.10, 0, 0]))
+
+    def gated(gain):
+        target, cut = gate(replace(want, expected=np.array([gain / 5.0, 0, 0])), OrderSettings(), CostSettings())
+        return target[0], bool(cut[0])
+
+    assert gated(-cost * 0.99) == (0.10, False)
+    assert gated(-cost * 1.01) == (0.04, True)
+    assert gated(float("nan")) == (0.10, False)
+
+
 def test_the_cost_gate_never_stops_a_sale():
     want = wanted([0.05, 0, 0], [0.10, 0, 0], base=np.zeros(3), expected=np.full(3, -1.0))
 

@@ -104,6 +104,16 @@ def test_rows_that_may_have_been_trained_on_are_unknown(model, whole, market):
     assert np.isfinite(asked(model, whole, market, in_sample=True)[CUT:]).all()
 
 
+def test_of_a_row_that_was_trained_on_nothing_is_doubted(model, whole, market):
+    early = replace(model, train_end=int(market.time[CUT]))
+    likely = regimes(len(market.time))
+    x, trust = alpha.forecast((early,), whole, market.time, likely, HOUR, ShareByRegime())
+
+    assert x.shape == trust.shape == whole.values.shape[:2]
+    assert np.isnan(x[: CUT + 25]).all()
+    assert (trust[: CUT + 25] == 1.0).all()
+
+
 def test_nothing_of_a_trained_row_is_smoothed_into_a_later_one(model, whole, market):
     """Just after the training the opinion is that of a model that saw nothing before."""
     early = replace(model, train_end=int(market.time[CUT]))

@@ -58,6 +58,8 @@ def test_a_row_has_its_bits_wherever_the_table_begins():
         assert world.same_bits(ranks(x[begin:]), ranks(x)[begin:])
         assert world.same_bits(zscores(x[begin:]), zscores(x)[begin:])
         assert world.same_bits(smooth(x[begin:], 5.0, 24)[24:], smooth(x, 5.0, 24)[begin + 24 :])
+    long = np.tile(x, (9, 1))
+    assert world.same_bits(smooth(long[37:], 5.0, 24)[24:], smooth(long, 5.0, 24)[37 + 24 :])
 
 
 def test_scores_have_mean_zero_and_deviation_one_and_a_constant_row_is_zero():

@@ -17,9 +17,8 @@ from annotated_types import Ge, Gt, Le
 from evenkeel.events.bets import Proposal
 from evenkeel.events.board import ONE, snapped
 from evenkeel.events.fees import fee, rate
-from evenkeel.types import Contract, Intent, IntentStatus, Order, Trace
+from evenkeel.types import MAKER, Contract, Intent, IntentStatus, Order, Trace
 from evenkeel.units import Key, decimal_sum
-from evenkeel.venues.kalshi_broker import MAKER
 
 NO_ROOM: Final = "NO_ROOM"
 ILLIQUID: Final = "ILLIQUID"

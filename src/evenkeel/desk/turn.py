@@ -35,10 +35,9 @@ from evenkeel.events.evidence import Voices
 from evenkeel.events.fair import Spot
 from evenkeel.journal import Journal
 from evenkeel.store import Store
-from evenkeel.types import Board, Contract, Holdings, Intent, Memory, OpenSlot, Slot, SlotKind
+from evenkeel.types import MAKER, Board, Contract, Holdings, Intent, Memory, OpenSlot, Slot, SlotKind
 from evenkeel.units import DAY_S, plain
 from evenkeel.venues.kalshi_account_rows import Settlement
-from evenkeel.venues.kalshi_broker import MAKER
 
 AGAIN_S: Final = 2 * DAY_S
 """So far back ends are asked for again: what the venue changed is seen."""

@@ -84,17 +84,20 @@ def spent(memory: Memory, slot: Slot) -> dict[str, int]:
     return {**memory.watermarks, kind: slot.time}
 
 
-def ended(memory: Memory, outcome: SlotOutcome, **also: Any) -> Memory:
-    """Memory with one more slot ended, and `also` by field. It has begun; an open one may end after newer ones."""
+def ended(memory: Memory, outcome: SlotOutcome) -> Memory:
+    """Memory with one more slot ended. It has begun; an open one may end after newer ones."""
+    return changed(memory, **counted(memory, outcome))
+
+
+def counted(memory: Memory, outcome: SlotOutcome) -> dict[str, Any]:
+    """The fields of Memory that say what ended, once a slot has."""
     kind = dict(memory.counts.get(outcome.kind, {}))
     kind[outcome.outcome] = kind.get(outcome.outcome, 0) + 1
-    return changed(
-        memory,
-        records=memory.records + 1,
-        slots=memory.slots[1 - KEEP :] + (outcome,),  # noqa: RUF005 - one copy, not three
-        counts={**memory.counts, outcome.kind: kind},
-        **also,
-    )
+    return {
+        "records": memory.records + 1,
+        "slots": memory.slots[1 - KEEP :] + (outcome,),  # noqa: RUF005 - one copy, not three
+        "counts": {**memory.counts, outcome.kind: kind},
+    }
 
 
 def finished(memory: Memory, start: int, end: int, cadence: Cadence) -> bool:

@@ -13,7 +13,7 @@ from typing import Any
 
 from evenkeel.decide import Rules, decide, unavailable
 from evenkeel.engine import record as rows
-from evenkeel.engine.slots import TRADING, begun, ended, spent
+from evenkeel.engine.slots import TRADING, begun, counted, ended, spent
 from evenkeel.lean import changed, lean
 from evenkeel.portfolio import book as accounts
 from evenkeel.portfolio import redenomination
@@ -70,29 +70,52 @@ def prepare(
     rules: Rules,
     decider: Decider = decide,
     *,
-    recorded: bool = True,
     scheduler: Scheduler | None = None,
 ) -> Prepared:
     """Reconcile, decide, and put the plan's intents into Memory; sends nothing. ValueError if the slot had begun.
 
-    recorded   draft the journal's rows; False where nobody keeps a journal (back-tests), for all three steps of a slot
     scheduler  which orders become intents only as their time comes; None = all are intents now
     """
     marks = spent(memory, slot)
     memory, holdings, differences = _reconciled(memory, view, holdings, rules)
     plan = decider(view, Book(holdings, memory), brain, rules, slot)
-    intents = tuple([Intent(order) for order in plan.orders])
-    draft: Mapping[str, Any] = {"entry_atr": plan.carry.entry_atr, "tables": {}}
-    if recorded:
-        intents = tuple(replace(intent, trace=_trace(intent.order.asset, holdings)) for intent in intents)
-        now = changed(memory, watermarks=marks)  # the journal shows the slot begun
-        draft = rows.draft(plan, view, Book(holdings, now), differences)
-        if over_time := scheduler(plan, memory) if scheduler is not None else {}:
-            intents = tuple(intent for intent in intents if intent.order.id not in over_time)
-            draft = {**draft, "cash": plain(holdings.cash - holdings.locked), "schedules": over_time}
-    step = OpenSlot(slot, plan.as_of, draft, intents)
+    now = changed(memory, watermarks=marks)  # the journal shows the slot begun
+    draft = rows.draft(plan, view, Book(holdings, now), differences)
+    over_time = scheduler(plan, memory) if scheduler is not None else {}
+    if over_time:
+        draft = {**draft, "cash": plain(holdings.cash - holdings.locked), "schedules": over_time}
+    intents = [Intent(o, trace=_trace(o.asset, holdings)) for o in plan.orders if o.id not in over_time]
+    step = OpenSlot(slot, plan.as_of, draft, tuple(intents))
     memory = accounts.apply_carry(memory, plan.carry, watermarks=marks, open_slots=(*memory.open_slots, step))
     return Prepared(memory, step, plan, differences)
+
+
+def alone(
+    memory: Memory,
+    slot: Slot,
+    view: View,
+    holdings: Holdings,
+    brain: Brain,
+    rules: Rules,
+    decider: Decider,
+    act: Callable[[OpenSlot, Memory], OpenSlot],
+) -> tuple[Memory, Plan, tuple[Intent, ...]]:
+    """`prepare`, `act` and `close` of one who alone writes Memory and keeps no journal: a back-test.
+
+    The law: Memory and intents are those that the three steps leave, but for what only the journal needs.
+    """
+    marks = spent(memory, slot)
+    memory, holdings, _ = _reconciled(memory, view, holdings, rules)
+    plan = decider(view, Book(holdings, memory), brain, rules, slot)
+    if not plan.orders:
+        outcome = SlotOutcome(slot.id, str(slot.kind), slot.time, "done", "", plan.as_of)
+        also = {"watermarks": marks, **counted(memory, outcome), **_flat(memory, memory.open_slots)}
+        return accounts.apply_carry(memory, plan.carry, **also), plan, ()
+    intents = tuple([Intent(order) for order in plan.orders])
+    step = OpenSlot(slot, plan.as_of, {"entry_atr": plan.carry.entry_atr}, intents)
+    memory = accounts.apply_carry(memory, plan.carry, watermarks=marks, open_slots=(*memory.open_slots, step))
+    step = act(step, memory)
+    return close(memory, step, recorded=False), plan, step.intents
 
 
 def _reconciled(
@@ -155,12 +178,19 @@ def close(memory: Memory, step: OpenSlot, *, recorded: bool = True) -> Memory:
     known = step.settled
     fills = [fill for intent in step.intents for fill in intent.fills if not known or intent.order.id not in known]
     memory = accounts.settle(memory, fills, step.plan["entry_atr"]) if fills else memory
-    closed: dict[str, Any] = {"open_slots": tuple([other for other in memory.open_slots if other.slot != slot])}
-    if memory.flatten and not step.intents and not closed["open_slots"] and "schedules" not in step.plan:
-        closed |= {"flatten": False, "trading_state": TradingState.HALTED}
+    left = tuple([other for other in memory.open_slots if other.slot != slot])
+    also = {} if step.intents or "schedules" in step.plan else _flat(memory, left)
     outcome = SlotOutcome(slot.id, str(slot.kind), slot.time, "done", "", step.as_of, len(step.intents))
-    done = ended(memory, outcome, **closed)
+    done = changed(memory, open_slots=left, **counted(memory, outcome), **also)
     return _recorded(done, outcome, rows.completed(step, done)) if recorded else done
+
+
+def _flat(memory: Memory, left: tuple[OpenSlot, ...]) -> Mapping[str, Any]:
+    """What changes with a slot that had nothing to send: where everything was to be closed, it is, unless others sell.
+
+    left  slots that are still open
+    """
+    return {"flatten": False, "trading_state": TradingState.HALTED} if memory.flatten and not left else {}
 
 
 def settled(memory: Memory, slot: Slot) -> Memory:

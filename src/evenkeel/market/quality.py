@@ -153,7 +153,7 @@ def universe_ok(codes_row: Codes, benchmark_index: int, settings: QualitySetting
     The benchmark must be OK. Of the other assets only the listed count: ABSENT ones (never seen, or unseen for
     longer than `delisted_after`) stand neither among the unavailable nor in the universe they are measured by.
     """
-    if benchmark_index >= 0 and not codes_row.any():
+    if benchmark_index >= 0 and not np.count_nonzero(codes_row):
         return ""  # all are OK
     if benchmark_index < 0 or codes_row[benchmark_index] != Fault.OK:
         return BENCHMARK_UNAVAILABLE

@@ -166,9 +166,11 @@ def _fill(w: list[float], free: list[int], budget: float, a: list[float], cap: l
     left = budget
     full: list[float] = []
     while left > 0 and (total := fsum([a[i] for i in free])) > 0:
+        over = []
         for i in free:
-            w[i] = left * a[i] / total
-        over = [i for i in free if w[i] >= cap[i]]
+            w[i] = share = left * a[i] / total
+            if share >= cap[i]:
+                over.append(i)
         if not over:
             return
         for i in over:

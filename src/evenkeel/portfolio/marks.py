@@ -9,10 +9,12 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from functools import lru_cache
 
 import numpy as np
 
+from evenkeel.lean import lean
 from evenkeel.portfolio import book as accounts
 from evenkeel.portfolio.overlay import OverlaySettings
 from evenkeel.types import (
@@ -33,6 +35,7 @@ from evenkeel.units import DAY_S
 NAN = float("nan")
 
 
+@lean
 @dataclass(frozen=True, slots=True)
 class Marks:
     """What equity says of itself: day marks with it, its fall from the 90-day peak, the scale and loss that follow.
@@ -92,8 +95,14 @@ def position_marks(
         if asset in place:
             i = place[asset]
             opened[i], high[i], stop[i] = position.opened, position.high, position.stop
-            basis[i] = NAN if position.basis is None else float(position.basis)
+            basis[i] = NAN if position.basis is None else _usd(position.basis)
     return basis, opened, high, stop
+
+
+@lru_cache(maxsize=1024)
+def _usd(basis: Decimal) -> float:
+    """USD as a float: a basis stays for days, and to make a float of its many digits is slow."""
+    return float(basis)
 
 
 def cooling_down(assets: tuple[str, ...], memory: Memory, slot: Slot) -> BoolArray:
@@ -133,7 +142,7 @@ def is_touched(view: View, memory: Memory, settings: OverlaySettings) -> bool:
         lowest = low[place[asset]] if asset in place else NAN
         if lowest <= position.stop or lowest <= position.high * trailing:
             return True
-        if position.basis is not None and lowest <= float(position.basis) * largest:
+        if position.basis is not None and lowest <= _usd(position.basis) * largest:
             return True
     return False
 

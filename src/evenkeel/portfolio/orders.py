@@ -7,14 +7,16 @@ wanted and not sent leaves a `Dropped` with its reason code (docs/reference/reas
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Annotated, NamedTuple
 
 import numpy as np
 from annotated_types import Ge, Gt, Le
 
+from evenkeel.lean import lean
 from evenkeel.portfolio.costs import BPS, CostSettings, round_trip, slippage_of
 from evenkeel.types import Array, BoolArray, Dropped, IntArray, Order, Pair, Slot, SlotKind, places
 from evenkeel.units import Key, floor_to
@@ -49,12 +51,13 @@ class OrderSettings:
     max_orders: Annotated[int, Ge(1), Le(1000), Key("orders in one slot, exits not counted", "count")] = 60
 
 
+@lean
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """What the planner turns into orders; arrays (N,) in the order of `assets`.
 
     target, held, base  weights · exits  leaves whatever the band says, `exit_codes` says why, `stops` USD level or NaN
-    locked  of the units, what open orders of others hold back
+    locked  of the units, what open orders of others hold back; None = nothing
     """
 
     assets: tuple[str, ...]
@@ -71,7 +74,7 @@ class Wanted:
     equity: float
     cash: Decimal
     units: Mapping[str, Decimal]
-    locked: Mapping[str, Decimal] = field(default_factory=dict)
+    locked: Mapping[str, Decimal] | None = None
 
 
 class Leg(NamedTuple):
@@ -92,15 +95,16 @@ def gate(wanted: Wanted, settings: OrderSettings, costs: CostSettings) -> tuple[
     What an opinion adds beyond the base must earn the round trip of what it adds within `hold_days`; the base itself is
     the prior and needs no opinion, unless the opinion is that it loses more than the round trip (ADR 0008).
     """
-    target, base = wanted.target.copy(), np.maximum(wanted.base, wanted.held)
-    gain = np.where(np.isfinite(wanted.expected), wanted.expected, 0.0) * settings.hold_days
-    cut = np.zeros(len(target), dtype=bool)
-    beyond = (target > wanted.held) & ((target > base + _ROUNDING) | (gain < 0))
-    at = beyond.nonzero()[0]
-    columns = (at, target[at], base[at], wanted.held[at], gain[at], wanted.liquidity[at], wanted.tier[at])
-    for i, wish, floor, held, earns, liquidity, tier in zip(*(x.tolist() for x in columns), strict=True):
+    target, cut = wanted.target.copy(), np.zeros(len(wanted.target), dtype=bool)
+    at = (target > wanted.held).nonzero()[0]
+    columns = (wanted.target, wanted.base, wanted.held, wanted.expected, wanted.liquidity, wanted.tier)
+    rows = zip(at.tolist(), *(column[at].tolist() for column in columns), strict=True)
+    for i, wish, base, held, daily, liquidity, tier in rows:
+        floor, gain = max(base, held), daily * settings.hold_days if math.isfinite(daily) else 0.0
+        if wish <= floor + _ROUNDING and gain >= 0:
+            continue
         cost = round_trip(max(wish - floor, 0.0) * wanted.equity, liquidity, tier, costs)
-        limit = np.inf if earns > cost else held if earns < -cost else floor
+        limit = math.inf if gain > cost else held if gain < -cost else floor
         if wish > limit + _ROUNDING:
             target[i], cut[i] = limit, True
     return target, cut
@@ -111,7 +115,7 @@ def plan(
 ) -> tuple[tuple[Order, ...], tuple[Dropped, ...]]:
     """Orders in sending order (exits, other sells, buys; each by size) and every dropped leg with its code."""
     target, cut = gate(wanted, settings, costs)
-    band: float = getattr(settings.band, slot.kind.value)
+    band: float = getattr(settings.band, slot.kind)
     dropped: list[Dropped] = []
     legs: list[tuple[int, Decimal]] = []
     least = settings.min_order_usd
@@ -168,7 +172,7 @@ def _leg(leg: Leg, band: float, wanted: Wanted, pair: Pair, settings: OrderSetti
         return ("INSIDE_BAND", None) if abs(change) * wanted.equity >= settings.min_order_usd else ("", None)
     units, price = wanted.units.get(leg.asset, Decimal(0)), float(wanted.price[leg.place])
     quantity = _quantity(change, units, price, wanted.equity, pair, leaves=leg.leaves or leg.target == 0)
-    free, code = units - wanted.locked.get(leg.asset, Decimal(0)), ""
+    free, code = units - (wanted.locked or {}).get(leg.asset, Decimal(0)), ""
     if quantity < 0 and -quantity > free:
         quantity, code = -floor_to(max(free, Decimal(0)), pair.amount_decimals), UNITS_LOCKED
     notional = abs(float(quantity)) * price

@@ -79,10 +79,11 @@ def _slot(
     if reason:
         result.memory = step.end(memory, slot, "skipped", reason, view.as_of, recorded=False)
         return None
-    ready = step.prepare(memory, slot, view, broker.holdings(slot.time), brain, rules, decider, recorded=False)
-    acted = protocol.act_alone(ready.step, ready.memory, broker, slot.time)
-    if acted.intents:
-        result.sent.append((slot, acted.intents))
-    result.memory = step.close(ready.memory, acted, recorded=False)
-    result.equity.append((slot.time, ready.plan.equity))
-    return ready.plan
+    result.memory, plan, sent = step.alone(
+        memory, slot, view, broker.holdings(slot.time), brain, rules, decider,
+        lambda opened, now: protocol.act_alone(opened, now, broker, slot.time),
+    )  # fmt: skip
+    if sent:
+        result.sent.append((slot, sent))
+    result.equity.append((slot.time, plan.equity))
+    return plan

@@ -178,8 +178,10 @@ def combine(predicted: Mapping[int, Array], share: Array, time: IntArray, step_s
     shortest, longest = min(predicted), max(predicted)
     mixed = zscores(predicted[longest])
     if shortest != longest:
-        part = share[:, None]
-        mixed = part * zscores(predicted[shortest]) + (1.0 - part) * mixed
+        part, short = share[:, None], zscores(predicted[shortest])
+        short *= part
+        mixed *= 1.0 - part
+        mixed += short
     return zscores(smooth(mixed, time, step_s))
 
 
@@ -194,8 +196,7 @@ def smooth(x: Array, time: IntArray, step_s: int) -> Array:
     window = max(1, WINDOW_H * HOUR_S // step_s)
     decay = float(0.5 ** (step_s / (HALF_LIFE_H * HOUR_S)))
     lead = int(time[0] // step_s) % window
-    padded = np.full((lead + len(x), x.shape[1]), np.nan)
-    padded[lead:] = x
+    padded = np.concatenate([np.full((lead, x.shape[1]), np.nan), x]) if lead else x
     return window_mean(padded, window, decay)[lead:]
 
 
@@ -221,18 +222,20 @@ def forecast(
     begins = [int(np.searchsorted(time, model.valid_from(bar_s))) for model in models]
     first = 0 if in_sample else begins[0]
     ends = [*begins[1:], len(time)]
-    horizons = models[0].forest.horizons
-    raw = {h: np.full((len(time), features.values.shape[1]), np.nan) for h in horizons}
-    trust = np.ones(features.values.shape[:2])
-    for model, begin, end in zip(models, [first, *begins[1:]], ends, strict=True):
-        shown = _cut(features, begin, end)
-        for h, rows in predict(model.forest, shown).items():
-            raw[h][begin:end] = rows
-        trust[begin:end] = model.forest.trust(shown.values, shown.market)
-    out = np.full(trust.shape, np.nan)
-    mixed = {h: rows[first:] for h, rows in raw.items()}
-    out[first:] = combine(mixed, share.expected(regime[first:]), time[first:], bar_s) * trust[first:]
-    return Forecast(out, trust)
+    shown = [_cut(features, begin, end) for begin, end in zip([first, *begins[1:]], ends, strict=True)]
+    raw = [predict(model.forest, rows) for model, rows in zip(models, shown, strict=True)]
+    trust = _joined([m.forest.trust(rows.values, rows.market) for m, rows in zip(models, shown, strict=True)])
+    whole = {h: _joined([rows[h] for rows in raw]) for h in models[0].forest.horizons}
+    x = combine(whole, share.expected(regime[first:]), time[first:], bar_s)
+    x *= trust
+    lead = (first, trust.shape[1])
+    return Forecast(_joined([np.full(lead, np.nan), x]), _joined([np.ones(lead), trust]))
+
+
+def _joined(parts: Sequence[Array]) -> Array:
+    """One after the other, (R, N); the only one with rows as it is: it is large."""
+    some = [part for part in parts if len(part)]
+    return some[0] if len(some) == 1 else np.concatenate(parts)
 
 
 def _cut(features: Features, begin: int, end: int) -> Features:
@@ -261,8 +264,8 @@ def opinion(
 def steady(models: Sequence[AlphaModel], since: int, until: int, bar_s: int) -> bool:
     """Whether of the same x decisions at both times (UTC s) are told the same: no model begins, none ages."""
     return all(
-        model.freshness(since) == model.freshness(until)
-        and (model.valid_from(bar_s) > since) == (model.valid_from(bar_s) > until)
+        (until <= model.expires or model.freshness(since) == model.freshness(until))
+        and not since < model.valid_from(bar_s) <= until
         for model in models
     )
 

@@ -65,9 +65,9 @@ class Forest:
         """
         out = np.empty(values.shape[:2])
         own, common, hull = (_read_only(x) for x in (values, market, self.hull))
-        _in_parts(len(out), lambda first, stop: scoring.beyond(own, common, hull, first, stop, out))
-        trusted: Array = np.clip((FAR - out) / (FAR - NEAR), 0.0, 1.0)
-        return trusted
+        near, far = NEAR, FAR
+        _in_parts(len(out), lambda first, stop: scoring.trust(own, common, hull, near, far, first, stop, out))
+        return out
 
 
 def _in_parts(rows: int, work: Callable[[int, int], None]) -> None:

@@ -19,6 +19,7 @@ import orjson
 
 from evenkeel import artifacts
 from evenkeel.errors import ArtifactError
+from evenkeel.lean import lean
 from evenkeel.market import features
 from evenkeel.market.features import FEATURES, MARKET_FEATURES
 from evenkeel.signals.actor import DIRECTIONS, GENERAL, MOVES, Actor, Inputs, permitted, routed
@@ -250,6 +251,7 @@ def _number(value: float | None) -> float:
 # ---------------------------------------------------------------- the opinion
 
 
+@lean
 @dataclass(frozen=True, slots=True)
 class Proposal:
     """What the policy says in one slot.

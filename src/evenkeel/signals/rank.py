@@ -8,7 +8,7 @@ import numpy as np
 
 from evenkeel.types import Array, BoolArray
 
-_CHUNK = 512
+_CHUNK, _LONG = 512, 4096
 
 
 def ranks(x: Array) -> Array:
@@ -83,8 +83,17 @@ def smooth(x: Array, half_life: float, window: int) -> Array:
     half_life  in rows. The window is finite, so that a row depends on nothing older (law 2), and rows are added in a
     fixed order, newest first, so that a row has the same bits wherever the array begins at least `window` rows earlier.
     """
-    from evenkeel.signals.means import trailing  # noqa: PLC0415 - loads numba, half a second
+    from evenkeel.market.compiled import each  # noqa: PLC0415 - loads numba, half a second
+    from evenkeel.signals.means import trailing  # noqa: PLC0415
 
-    known = np.isfinite(x)
     factor = np.array([0.5 ** (lag / half_life) for lag in range(window)])
-    return trailing(np.where(known, x, 0.0), known, factor)
+    out = np.empty(x.shape)
+
+    def work(start: int) -> None:
+        lead = max(0, start - window)
+        part = x[lead : start + _LONG]
+        known = np.isfinite(part)
+        out[start : start + _LONG] = trailing(np.where(known, part, 0.0), known, factor)[start - lead :]
+
+    each(work, range(0, len(x), _LONG))
+    return out

@@ -125,10 +125,13 @@ def place(left: NDArray[Any], tables: Tables) -> None:
 
 
 @kernel
-def beyond(values: Array, market: Array, hull: Array, first: int, stop: int, out: Array) -> None:
-    """Write `out` (R, N), rows first..stop: how far the farthest input lies outside of its range.
+def trust(
+    values: Array, market: Array, hull: Array, near: float, far: float, first: int, stop: int, out: Array
+) -> None:
+    """Write `out` (R, N), rows first..stop: 1 where the farthest input lies up to `near` outside of its range, from
+    `far` on 0, between them in proportion.
 
-    hull  (F, 2) the ranges, in whose widths is measured; 0 = all lie within; an unknown input lies nowhere
+    hull  (F, 2) the ranges, in whose widths is measured; an unknown input lies nowhere
     """
     own = values.shape[2]
     for t in range(first, stop):
@@ -139,7 +142,7 @@ def beyond(values: Array, market: Array, hull: Array, first: int, stop: int, out
             farthest = shared
             for f in range(own):
                 farthest = max(farthest, outside(values[t, n, f], hull[f, 0], hull[f, 1]))
-            out[t, n] = farthest
+            out[t, n] = min(max((far - farthest) / (far - near), 0.0), 1.0)
 
 
 @kernel

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from evenkeel.lean import changed, kept
+from evenkeel.lean import changed, maker
 from evenkeel.market import features, quality
-from evenkeel.market.kernels import fold, lag, window_sum
+from evenkeel.market.kernels import fold, lag, window_mean
 from evenkeel.signals import alpha, blend, opinions, regime, strategies
 from evenkeel.signals import edge as edges
 from evenkeel.signals import rule as rules
@@ -28,6 +28,7 @@ from evenkeel.units import DAY_S, HOUR_S, YEAR_S
 
 COVARIANCE_H = 720
 NOBODY = Crowd()
+_view = maker(View)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,7 @@ class SignalSettings:
 class Signals:
     """All rows from `first` on (R = T - first); the panel-wide arrays keep all T rows for look-back.
 
+    begin  close of the first bar, UTC s
     price, age, low, high (T, N) · fault (T, N) int8 · ready (R, N) · vol, atr, liquidity, rule (R, N)
     alpha (R, N), None where no model is there and wanted · doubts  row -> on whom it was shrunk, see `alpha.doubts`
     regime (R, 6) · features as computed by market.features
@@ -57,6 +59,7 @@ class Signals:
     """
 
     panel: Panel
+    begin: int
     first: int
     price: Array
     age: Array
@@ -88,8 +91,8 @@ class Signals:
 
     def row(self, time: int) -> int:
         """Index of the newest row closed at or before `time`; -1 if there is none."""
-        begin, rows = _grid(self.panel.time)
-        return min(max((time - begin) // self.panel.bar_s, -1), rows - 1)
+        row = (time - self.begin) // self.panel.bar_s
+        return -1 if row < 0 else min(row, len(self.panel.time) - 1)
 
     def at(self, time: int, since: int) -> View:
         """What a slot at `time` sees, whose last evidence was the bar closed at `since` (0 = none).
@@ -107,7 +110,7 @@ class Signals:
     def _show(self, t: int) -> View:
         """The view of row t at its close; kept, because several slots see one row."""
         i, closed, hour = t - self.first, int(self.panel.time[t]), HOUR_S // self.panel.bar_s
-        view = View(
+        view = _view(
             time=closed,
             as_of=closed,
             origin=int(self.panel.time[0]) - self.panel.bar_s,
@@ -190,12 +193,6 @@ class Signals:
         return alpha.opinion(self.brain.alpha, self.alpha[i], time, self.panel.bar_s, doubt=doubt, in_sample=shown)
 
 
-@kept
-def _grid(time: IntArray) -> tuple[int, int]:
-    """First UTC s and length of a grid (T,)."""
-    return int(time[0]), len(time)
-
-
 def compute(panel: Panel, brain: Brain, settings: SignalSettings, first: int = 0, crowd: Crowd = NOBODY) -> Signals:
     """Signals of a panel; `first` cuts what is kept per row (memory), never what is read.
 
@@ -225,14 +222,15 @@ def compute(panel: Panel, brain: Brain, settings: SignalSettings, first: int = 0
     expected, blended = blend.blend_rows(said, vol, likely[lead:], settings.opinions)
     return Signals(
         panel=panel,
+        begin=int(panel.time[0]),
         first=first,
         price=frozen(price),
         age=frozen(age),
         fault=fault,
         logs=frozen(logs),
         moves=frozen(moves),
-        low=frozen(np.where(good, panel.low, np.nan)),
-        high=frozen(np.where(good, panel.high, np.nan)),
+        low=_believed(panel.low, good),
+        high=_believed(panel.high, good),
         ready=ready,
         rule=frozen(rule),
         alpha=fitted,
@@ -253,6 +251,11 @@ def compute(panel: Panel, brain: Brain, settings: SignalSettings, first: int = 0
         settings=settings,
         brain=brain,
     )
+
+
+def _believed(x: Array, good: BoolArray) -> Array:
+    """(T, N) what of a panel's is good; NaN elsewhere."""
+    return x if good.all() else frozen(np.where(good, x, np.nan))
 
 
 def _seen(
@@ -343,11 +346,9 @@ def _moves(logs: Array, hour: int) -> tuple[Array, Array]:
     """Hourly returns of log prices (T, N) and their variance over 30 days: (T, N) each, see `View`; hour in bars."""
     moves = lag(logs, hour)
     np.subtract(logs, moves, out=moves)
-    known = np.isfinite(moves)
-    moves[~known] = 0.0
-    squares = window_sum(fold(moves * moves, hour, 0.0), COVARIANCE_H)
-    count = window_sum(fold(known.astype(np.float64), hour, 0.0), COVARIANCE_H)
-    variance = squares / np.where(count > 0, count, np.nan) * (YEAR_S / HOUR_S)
+    variance = window_mean(fold(moves * moves, hour), COVARIANCE_H)
+    variance *= YEAR_S / HOUR_S
+    moves[~np.isfinite(moves)] = 0.0
     return moves, variance.reshape(-1, logs.shape[1])[: len(logs)]
 
 

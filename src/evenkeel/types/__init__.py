@@ -11,6 +11,7 @@ from evenkeel.types.arrays import Array, BoolArray, IntArray, frozen, places, un
 from evenkeel.types.market import Board, Contract, Pair, Panel, Quotes, Reading
 from evenkeel.types.memory import Book, DayMark, Holdings, Identity, Memory, OpenSlot, Position, Regime
 from evenkeel.types.orders import (
+    MAKER,
     Dropped,
     Fill,
     Health,
@@ -26,6 +27,7 @@ from evenkeel.types.orders import (
 from evenkeel.types.plans import Brain, Carry, Opinion, Plan, Reason, Record, View
 
 __all__ = [
+    "MAKER",
     "Array",
     "Board",
     "Book",

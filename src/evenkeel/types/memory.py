@@ -148,6 +148,7 @@ class Memory:
         return tuple(i.order.asset for s in self.open_slots for i in s.intents if i.order.id not in s.settled)
 
 
+@lean
 @dataclass(frozen=True, slots=True)
 class Book:
     """Holdings (the venue's truth) and Memory (ours), valued together."""

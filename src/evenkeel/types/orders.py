@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
+from typing import Final
 
 from evenkeel.lean import lean
 from evenkeel.units import iso
@@ -18,6 +19,7 @@ class SlotKind(StrEnum):
     SCORE = "score"
 
 
+@lean
 @dataclass(frozen=True, slots=True, order=True)
 class Slot:
     """A kind and its scheduled UTC time: the unit of work that ends exactly once."""
@@ -82,6 +84,10 @@ class Health(StrEnum):
     MISSING = "missing"
     EXPIRED = "expired"
     OFF = "off"
+
+
+MAKER: Final = "maker"
+"""Style of an order that rests inside the spread; any other of an event contract takes what is there and is over."""
 
 
 @lean

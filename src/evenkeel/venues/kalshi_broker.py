@@ -13,7 +13,7 @@ from typing import Final
 
 from evenkeel.engine.ports import VenueOrder
 from evenkeel.errors import VenueError, VenueUnknownError
-from evenkeel.types import Fill, Holdings, Order
+from evenkeel.types import MAKER, Fill, Holdings, Order
 from evenkeel.venues.kalshi import Kalshi
 from evenkeel.venues.kalshi_account import IMMEDIATE, KalshiAccount, Terms
 from evenkeel.venues.kalshi_account_rows import Settlement
@@ -22,8 +22,6 @@ from evenkeel.venues.kalshi_wire import always
 
 LONGEST_S: Final = 600
 """An order of ours that rests ends by itself after so long: nobody may be there to take it back."""
-MAKER: Final = "maker"
-"""Style of an order that rests inside the spread; any other takes what is there and is over."""
 
 
 class KalshiBroker:

@@ -19,14 +19,13 @@ from evenkeel.engine.ports import VenueOrder
 from evenkeel.errors import VenueError, VenueUnknownError
 from evenkeel.events.board import ONE, series_of
 from evenkeel.events.fees import fee, rate
-from evenkeel.types import Fill, Holdings, IntentStatus, Order
+from evenkeel.types import MAKER, Fill, Holdings, IntentStatus, Order
 from evenkeel.units import DAY_S, decimal_sum, plain
 from evenkeel.venues import kalshi_paper_rows as paper
 from evenkeel.venues.kalshi import Kalshi
 from evenkeel.venues.kalshi_account import IMMEDIATE, check
 from evenkeel.venues.kalshi_account_rows import Settlement
 from evenkeel.venues.kalshi_board import Fees, contract_of, ends_of
-from evenkeel.venues.kalshi_broker import MAKER
 from evenkeel.venues.kalshi_open import Doors
 from evenkeel.venues.kalshi_paper_rows import ZERO
 from evenkeel.venues.kalshi_rows import Market
