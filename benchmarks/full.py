@@ -26,7 +26,7 @@ from evenkeel.market import features
 from evenkeel.market.panel import panel as checked
 from evenkeel.research.backtest import backtest
 from evenkeel.signals import alpha
-from evenkeel.signals.view import compute
+from evenkeel.signals.compute import compute
 from evenkeel.types import Brain, Identity, Memory, Pair, Panel, frozen
 from model import model
 

@@ -23,7 +23,7 @@ from evenkeel.market import features, hours
 from evenkeel.market.panel import rows
 from evenkeel.signals import alpha
 from evenkeel.signals import rule as rules
-from evenkeel.signals.view import compute
+from evenkeel.signals.compute import compute
 from evenkeel.types import Book, Brain, Holdings, Identity, Memory, Panel, Position, Slot, SlotKind
 from evenkeel.units import HOUR_S
 from full import pairs_of, read

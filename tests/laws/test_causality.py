@@ -15,8 +15,9 @@ from evenkeel.market.features import warmup_bars
 from evenkeel.market.panel import panel as make_panel
 from evenkeel.market.panel import rows
 from evenkeel.signals import view as signals_view
+from evenkeel.signals.compute import compute
+from evenkeel.signals.moves import COVARIANCE_H
 from evenkeel.signals.rule import WINDOW_H
-from evenkeel.signals.view import COVARIANCE_H, compute
 from evenkeel.types import Book, Brain, Holdings, Slot, SlotKind
 
 PRICES = ("open", "high", "low", "close", "volume")

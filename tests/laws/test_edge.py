@@ -16,9 +16,9 @@ from evenkeel.market.synthetic import SyntheticSettings
 from evenkeel.research.backtest import backtest
 from evenkeel.service import loop
 from evenkeel.signals import crowd as crowds
+from evenkeel.signals.compute import compute
 from evenkeel.signals.crowd import COINS, Crowd
 from evenkeel.signals.edge import Skill
-from evenkeel.signals.view import compute
 from evenkeel.types import Brain, Health, Reading
 
 HOUR = 3600

@@ -20,7 +20,7 @@ from evenkeel.decide import decide
 from evenkeel.market.panel import panel as make_panel
 from evenkeel.market.panel import pick
 from evenkeel.portfolio.allocate import ranking
-from evenkeel.signals.view import compute
+from evenkeel.signals.compute import compute
 from evenkeel.store.codec import to_json
 from evenkeel.types import Book, Brain, DayMark, Holdings, Position, Slot, SlotKind
 

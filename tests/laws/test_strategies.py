@@ -19,8 +19,8 @@ from evenkeel.market.panel import panel as make_panel
 from evenkeel.market.panel import pick, rows
 from evenkeel.research.backtest import backtest
 from evenkeel.service import loop
+from evenkeel.signals.compute import compute
 from evenkeel.signals.strategies import SCORES, WEIGHTS
-from evenkeel.signals.view import compute
 from evenkeel.store.codec import to_json
 from evenkeel.types import Book, Brain, Health, Holdings, Slot, SlotKind
 

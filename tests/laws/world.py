@@ -23,8 +23,9 @@ from evenkeel.portfolio.overlay import Facts, OverlaySettings
 from evenkeel.research.backtest import backtest
 from evenkeel.service.runner import Runner
 from evenkeel.signals.blend import OpinionSettings
+from evenkeel.signals.compute import compute
 from evenkeel.signals.regime import RegimeSettings
-from evenkeel.signals.view import SignalSettings, compute
+from evenkeel.signals.view import SignalSettings
 from evenkeel.store import RealDisk, Store
 from evenkeel.types import Brain, DayMark, Identity, Memory, Pair, SlotKind, TradingState
 from evenkeel.venues.sim import PaperVenue

@@ -13,7 +13,7 @@ from evenkeel.engine.replay import Replay
 from evenkeel.journal import recent
 from evenkeel.market import panel as panels
 from evenkeel.service import control
-from evenkeel.signals.view import compute
+from evenkeel.signals.compute import compute
 from evenkeel.types import Brain, Plan, SlotKind
 from laws import world
 

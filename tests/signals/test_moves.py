@@ -6,7 +6,8 @@ import world
 
 from evenkeel.market.panel import panel as make_panel
 from evenkeel.portfolio.overlay import portfolio_vol, vol_at_most
-from evenkeel.signals.view import COVARIANCE_H, _own, compute
+from evenkeel.signals.compute import compute
+from evenkeel.signals.moves import COVARIANCE_H, own
 from evenkeel.types import Brain
 
 
@@ -33,9 +34,9 @@ def test_moves_and_variance_equal_those_of_hourly_prices(bar_s):
 
 
 def test_an_asset_without_moves_has_the_variance_of_its_volatility_or_none():
-    own = _own(np.array([[0.5, np.nan, np.nan]]), np.array([[0.9, 0.8, np.nan]]))
+    made = own(np.array([[0.5, np.nan, np.nan]]), np.array([[0.9, 0.8, np.nan]]))
 
-    np.testing.assert_array_equal(own, [[0.5, 0.8**2, 0.0]])
+    np.testing.assert_array_equal(made, [[0.5, 0.8**2, 0.0]])
 
 
 @pytest.mark.parametrize("back", [0, 1, 2, 40, 700, 1400, 2000])

@@ -209,7 +209,7 @@ def _traded(
     from evenkeel.engine import slots
     from evenkeel.engine.replay import Replay
     from evenkeel.research.backtest import backtest
-    from evenkeel.signals.view import compute
+    from evenkeel.signals.compute import compute
     from evenkeel.types import Identity, Memory
 
     config = loaded.config

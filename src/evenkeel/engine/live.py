@@ -17,8 +17,9 @@ from evenkeel.engine.ports import Listener, Touch
 from evenkeel.errors import FeedError
 from evenkeel.market import quality
 from evenkeel.portfolio.schedule import volume_profile
-from evenkeel.signals.crowd import Crowd
-from evenkeel.signals.view import NOBODY, Signals, SignalSettings, compute
+from evenkeel.signals.compute import compute
+from evenkeel.signals.crowd import NOBODY, Crowd
+from evenkeel.signals.view import Signals, SignalSettings
 from evenkeel.types import Array, Brain, Panel, Quotes, View
 from evenkeel.units import DAY_S, HOUR_S
 

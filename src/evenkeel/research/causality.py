@@ -23,8 +23,9 @@ from evenkeel.market import features
 from evenkeel.market import panel as panels
 from evenkeel.research.backtest import backtest
 from evenkeel.research.checks import Check, judged
+from evenkeel.signals.compute import compute
 from evenkeel.signals.rule import WINDOW_H
-from evenkeel.signals.view import SignalSettings, compute
+from evenkeel.signals.view import SignalSettings
 from evenkeel.types import Array, Book, Brain, Identity, Memory, Opinion, Panel, Plan, Slot, View
 from evenkeel.units import DAY_S, HOUR_S, iso
 from evenkeel.venues.sim import PaperVenue, Tape

@@ -22,8 +22,9 @@ from evenkeel.research.env.slots import SlotRules, slot_rules
 from evenkeel.research.env.tape import Tape
 from evenkeel.research.exams import Desk
 from evenkeel.signals.actor import DIRECTIONS, Inputs
+from evenkeel.signals.compute import compute
 from evenkeel.signals.policy import MARKET, Scale
-from evenkeel.signals.view import SignalSettings, compute
+from evenkeel.signals.view import SignalSettings
 from evenkeel.types import Array, Brain, IntArray, Panel
 
 CAP = 0.97

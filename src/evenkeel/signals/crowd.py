@@ -47,6 +47,9 @@ class Crowd:
     silent: str = "no Kalshi feed is connected"
 
 
+NOBODY = Crowd()
+
+
 def read(board: Board, spots: Mapping[str, Spot], past: Past) -> tuple[Reading, ...]:
     """A reading of every coin. past  readings before the board; spots  at its time."""
     close = _next_close(board)

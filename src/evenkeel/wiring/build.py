@@ -21,7 +21,8 @@ from evenkeel.engine.slots import Cadence
 from evenkeel.errors import ConfigError, NotReadyError
 from evenkeel.market import synthetic
 from evenkeel.service.watch import Expectation
-from evenkeel.signals.view import Signals, compute
+from evenkeel.signals.compute import compute
+from evenkeel.signals.view import Signals
 from evenkeel.types import Brain, Identity, Memory, Pair, Panel
 from evenkeel.units import DAY_S, iso
 from evenkeel.wiring.accounts import account, identity, paper, tickers

@@ -19,8 +19,7 @@ from evenkeel.engine.live import Touches
 from evenkeel.engine.ports import Listener
 from evenkeel.errors import EvenkeelError, FeedError, StateError, StoppedError, VenueError, VenueUnknownError
 from evenkeel.signals import crowd as crowds
-from evenkeel.signals.crowd import Crowd, Past
-from evenkeel.signals.view import NOBODY
+from evenkeel.signals.crowd import NOBODY, Crowd, Past
 from evenkeel.types import Board, Panel, Reading
 from evenkeel.wiring.kept import recorded
 from evenkeel.wiring.waiting import wait

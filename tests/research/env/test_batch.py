@@ -13,7 +13,7 @@ from evenkeel.research.env import slots
 from evenkeel.research.env.single import SlotEnv
 from evenkeel.research.env.tape import scale_of, tape
 from evenkeel.signals import policy
-from evenkeel.signals.view import compute
+from evenkeel.signals.compute import compute
 from laws import world
 from research.env import school
 
