@@ -55,7 +55,7 @@ from evenkeel.types import (
 from evenkeel.units import DAY_S, HOUR_S
 
 NAN = float("nan")
-_plan, _carried, _known, _wish = maker(Plan), maker(Carry), maker(Facts), maker(orders.Wanted)
+_plan_of, _carry_of, _facts_of, _wanted_of = maker(Plan), maker(Carry), maker(Facts), maker(orders.Wanted)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +125,7 @@ def decide(view: View, book: Book, brain: Brain, rules: Rules, slot: Slot) -> Pl
     else:
         facts = _facts(view, book, rules, slot, equity, held, marks, lost=lost)
         answer = _answer(view, book, rules, slot, facts, label.label, expected, score, proposal.wanted)
-    return _plan(
+    return _plan_of(
         slot=slot,
         as_of=view.as_of,
         assets=view.assets,
@@ -274,7 +274,7 @@ def _facts(
     touched = is_fresh(view, memory) and is_touched(view, memory, rules.overlay)
     marked = touched or slot.kind is SlotKind.REBALANCE
     basis, opened, high, stop = position_marks(view.assets, memory.positions if marked else {}, slot.time)
-    return _known(
+    return _facts_of(
         kind=slot.kind,
         time=slot.time,
         assets=view.assets,
@@ -319,7 +319,7 @@ def _wanted(
     index, stuck = places(view.assets), facts.frozen.nonzero()[0].tolist()
     busy = dict.fromkeys(book.memory.busy(), "PAIR_BUSY")
     frozen = {view.assets[i]: "PAIR_FROZEN" for i in stuck}
-    return _wish(
+    return _wanted_of(
         assets=view.assets,
         target=target,
         held=facts.held,
@@ -354,7 +354,7 @@ def _carry(
     if cooling or left:
         until = slot.time + round(settings.cooldown_h * 3600)
         cooling = {a: t for a, t in cooling.items() if t > slot.time} | dict.fromkeys(left, until)
-    return _carried(
+    return _carry_of(
         origin=view.origin,
         evidence=max(memory.evidence, view.seen),
         scored=memory.scored if slot.kind is SlotKind.RISK else view.as_of,

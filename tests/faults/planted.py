@@ -142,7 +142,7 @@ BUGS = (
     bug("cash that a person's order holds back is spent", "O22", "decide.py",
         "book.holdings.cash - book.holdings.locked", "book.holdings.cash", LIVES),
     bug("units that a person's order holds back are sold", "found by review; O22", "decide.py",
-        "locked=book.holdings.locked_units or {},", "", LIVES),
+        "locked=book.holdings.locked_units,", "", LIVES),
     bug("a slice is sold beside the stop of its pair", "found by the simulation", "engine/parents.py",
         "isinstance(said, Child) and _elsewhere(parent, step, memory)", "False", "tests/engine/test_execution.py"),
     bug("an open breaker is ignored", "B5; issue 5", "service/watch.py",

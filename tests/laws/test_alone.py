@@ -16,7 +16,7 @@ def remembered(memory):
 
 
 def sent(intents):
-    return [(intent.order, intent.status, intent.fills) for intent in intents]
+    return [(i.order, i.status, i.attempts, i.note, i.fills) for i in intents]
 
 
 def compared(alone, steps, slot, market):
@@ -29,7 +29,7 @@ def compared(alone, steps, slot, market):
     )  # fmt: skip
     ready = step.prepare(other, slot, view, venue.holdings(slot.time), Brain(), world.RULES)
     acted = protocol.act_alone(ready.step, ready.memory, venue, slot.time)
-    other = step.close(ready.memory, acted, recorded=False)
+    other = step.close(ready.memory, acted)
 
     assert remembered(memory) == remembered(other)
     assert sent(intents) == sent(acted.intents)

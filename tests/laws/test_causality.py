@@ -11,10 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evenkeel.decide import decide
+from evenkeel.market import quality
 from evenkeel.market.features import warmup_bars
 from evenkeel.market.panel import panel as make_panel
 from evenkeel.market.panel import rows
-from evenkeel.signals import view as signals_view
+from evenkeel.signals import rule as rules
 from evenkeel.signals.compute import compute
 from evenkeel.signals.moves import COVARIANCE_H
 from evenkeel.signals.rule import WINDOW_H
@@ -96,7 +97,7 @@ def test_no_signal_knows_what_follows(seed, bar_s, back):
 
 @pytest.mark.parametrize("plant", [planted.peeking, planted.demeaned], ids=["next row", "mean of all rows"])
 def test_an_opinion_that_looks_ahead_is_caught(monkeypatch, plant):
-    monkeypatch.setattr(signals_view.rules, "rule", plant(signals_view.rules.rule))
+    monkeypatch.setattr(rules, "rule", plant(rules.rule))
     market = world.panel()
 
     assert {"rule", "view.opinion rule"} <= differences(market, len(market.time) - 30, len(market.time) - 60, 1)
@@ -104,9 +105,9 @@ def test_an_opinion_that_looks_ahead_is_caught(monkeypatch, plant):
 
 def test_a_verdict_that_waits_for_the_next_bar_is_caught(monkeypatch):
     """A spike filter that confirms with the following bar is look-ahead too."""
-    honest = signals_view.quality.codes
+    honest = quality.codes
     monkeypatch.setattr(
-        signals_view.quality, "codes", lambda p, s: np.roll(honest(p, s), -1, axis=0)
+        quality, "codes", lambda p, s: np.roll(honest(p, s), -1, axis=0)
     )  # fmt: skip
     market = world.panel()
     rows_with_a_fault = np.flatnonzero((honest(market, world.RULES.quality)[100:-1] != 0).any(axis=1)) + 100

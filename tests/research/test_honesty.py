@@ -14,7 +14,7 @@ from evenkeel.market import panel as panels
 from evenkeel.research import causality, fitting, folds, honesty, leakage
 from evenkeel.research.causality import Subject, Window
 from evenkeel.research.fitting import TrainSettings
-from evenkeel.signals import view as signals_view
+from evenkeel.signals import rule as rules
 from evenkeel.types import Brain
 
 SEED = 3
@@ -113,7 +113,7 @@ def test_every_asset_and_every_wanted_time_is_looked_at(market):
 
 @pytest.mark.parametrize("plant", [planted.peeking, planted.demeaned], ids=["next row", "mean of all rows"])
 def test_an_opinion_that_looks_ahead_is_named(monkeypatch, some, plant):
-    monkeypatch.setattr(signals_view.rules, "rule", plant(signals_view.rules.rule))
+    monkeypatch.setattr(rules, "rule", plant(rules.rule))
     told = causality.observing(Brain(), world.SIGNALS)
 
     for check in (causality.truncation(some, told), causality.poisoned(some, told, "noise", SEED)):
@@ -151,7 +151,7 @@ def test_decisions_are_recomputed_alike(subject, replayed):
 
 def test_a_decision_that_another_future_would_change_is_found(monkeypatch, subject):
     """An opinion demeaned over all bars decides otherwise where the bars end earlier."""
-    monkeypatch.setattr(signals_view.rules, "rule", planted.peeking(signals_view.rules.rule))
+    monkeypatch.setattr(rules, "rule", planted.peeking(rules.rule))
     check = causality.recomputed(subject, causality.replayed(subject, 2), 6, SEED)
 
     assert check.failed

@@ -1,7 +1,7 @@
 """One slot as pure changes of Memory: prepare (decision and durable intents), then finish (fills and record).
 
-`run` puts a store, intents and a journal around these; `backtest` calls them bare. That is why both send the same
-orders.
+`run` puts a store, intents and a journal around these. `backtest` takes `alone`, which is both in one for whoever needs
+none of that; a law holds that it sends the same orders and leaves the same Memory.
 """
 
 from __future__ import annotations
@@ -102,7 +102,9 @@ def alone(
 ) -> tuple[Memory, Plan, tuple[Intent, ...]]:
     """`prepare`, `act` and `close` of one who alone writes Memory and keeps no journal: a back-test.
 
-    The law: Memory and intents are those that the three steps leave, but for what only the journal needs.
+    act  only called where there are orders; all are sent at once
+    The law: Memory and intents are those that the three steps leave, without journal rows and traces.
+    Raises ValueError as `prepare` and `close` do.
     """
     marks = spent(memory, slot)
     memory, holdings, _ = _reconciled(memory, view, holdings, rules)

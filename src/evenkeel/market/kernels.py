@@ -62,13 +62,13 @@ def window_weights(window: int, decay: float = 1.0) -> tuple[Array, float]:
     return frozen(np.power(decay, np.arange(window + 1.0))), whole * (COVERAGE - _ROUNDING)
 
 
-def fold(x: Array, phases: int, fill: float = math.nan) -> Array:
-    """(L, n) -> (ceil(L / k), k n): column phase x n + asset; the last hour is filled up."""
+def fold(x: Array, phases: int) -> Array:
+    """(L, n) -> (ceil(L / k), k n): column phase x n + asset; the last hour is filled up with NaN."""
     hours = -(-len(x) // phases)
     if hours * phases == len(x):
         return x.reshape(hours, phases * x.shape[1])
     padded = np.empty((hours * phases, x.shape[1]))
-    padded[: len(x)], padded[len(x) :] = x, fill
+    padded[: len(x)], padded[len(x) :] = x, np.nan
     return padded.reshape(hours, phases * x.shape[1])
 
 

@@ -100,7 +100,8 @@ def gate(wanted: Wanted, settings: OrderSettings, costs: CostSettings) -> tuple[
     columns = (wanted.target, wanted.base, wanted.held, wanted.expected, wanted.liquidity, wanted.tier)
     rows = zip(at.tolist(), *(column[at].tolist() for column in columns), strict=True)
     for i, wish, base, held, daily, liquidity, tier in rows:
-        floor, gain = max(base, held), daily * settings.hold_days if math.isfinite(daily) else 0.0
+        floor = max(base, held)
+        gain = daily * settings.hold_days if math.isfinite(daily) else 0.0
         if wish <= floor + _ROUNDING and gain >= 0:
             continue
         cost = round_trip(max(wish - floor, 0.0) * wanted.equity, liquidity, tier, costs)

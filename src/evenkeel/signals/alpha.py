@@ -214,7 +214,7 @@ def forecast(
 
     Where inputs drift away from what was learned x shrinks toward 0 (`Forest.trust`), asset by asset.
 
-    models     in the order of their training; each row is judged by the newest that is valid then
+    models     in the order from which they are valid; each row is judged by the newest that is valid then
     features   R rows, of which the first 48 h only lead in (the caller cuts them), unless they are the panel's first
     time       (R,) UTC s of the bars' closes · regime (R, 6) probabilities · bar_s  s
     in_sample  the first model judges training rows too: such a back-test must say IN-SAMPLE
@@ -233,7 +233,7 @@ def forecast(
 
 
 def _joined(parts: Sequence[Array]) -> Array:
-    """One after the other, (R, N); the only one with rows as it is: it is large."""
+    """One after the other, (R, N); not copied where only one has rows."""
     some = [part for part in parts if len(part)]
     return some[0] if len(some) == 1 else np.concatenate(parts)
 

@@ -5,10 +5,10 @@ The law is that of `view`: row t reads only rows <= t.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 
@@ -25,6 +25,38 @@ from evenkeel.types import Array, BoolArray, Brain, Health, IntArray, Panel, fro
 from evenkeel.units import DAY_S, HOUR_S
 
 
+class Rows(NamedTuple):
+    """What is made of a panel first; `wide` and `likely` begin `lead` rows before row `first`, for smoothing.
+
+    wide  features · likely  regime probabilities (lead + R, 6) · logs (T, N) of prices
+    """
+
+    panel: Panel
+    first: int
+    lead: int
+    wide: features.Features
+    likely: Array
+    logs: Array
+
+    @property
+    def block(self) -> features.Features:
+        """Features of the rows that are kept, R."""
+        return _from(self.wide, self.lead)
+
+
+class Told(NamedTuple):
+    """Every opinion of all rows and what they come to: fields of `Signals`."""
+
+    alpha: Array | None
+    doubts: Mapping[int, str]
+    rule: Array
+    score: Array | None
+    edge: edges.Edge
+    expected: Array
+    blended: Array
+    heard: BoolArray
+
+
 def compute(panel: Panel, brain: Brain, settings: SignalSettings, first: int = 0, crowd: Crowd = NOBODY) -> Signals:
     """Signals of a panel; `first` cuts what is kept per row (memory), never what is read.
 
@@ -34,18 +66,13 @@ def compute(panel: Panel, brain: Brain, settings: SignalSettings, first: int = 0
     """
     fault = quality.codes(panel, settings.quality)
     price, age = quality.carried(panel, fault)
-    lead = min(first, max(rules.WINDOW_H, alpha.WINDOW_H) * HOUR_S // panel.bar_s)
-    wide = features.compute(panel, benchmark=settings.benchmark, first_row=first - lead)
-    block = replace(wide, values=wide.values[lead:], market=wide.market[lead:])
-    likely = _regime(wide, settings.regime)
-    good = fault == quality.Fault.OK
-    with np.errstate(invalid="ignore", divide="ignore"):
-        logs = np.log(price)
+    rows = _rows(panel, price, settings, first)
+    block, good = rows.block, fault == quality.Fault.OK
     vol, atr = np.ascontiguousarray(block.column("vol")), np.ascontiguousarray(block.column("atr"))
     ready = _ready(panel, vol, atr, first, settings.opinions.min_history_days)
-    seen = _seen(panel, block, vol, price, ready, first, settings)
-    (moves, variance), rule = _moves_and_rule(logs, wide, panel.bar_s, lead)
-    told = _told(panel, brain, crowd, settings, wide=wide, regime=likely, lead=lead, logs=logs, rule=rule, seen=seen)
+    seen = _seen(rows, vol, price, ready, settings)
+    (moves, variance), rule = _moves_and_rule(rows)
+    told = _told(rows, seen, rule, brain, crowd, settings)
     return Signals(
         panel=panel,
         begin=int(panel.time[0]),
@@ -53,14 +80,14 @@ def compute(panel: Panel, brain: Brain, settings: SignalSettings, first: int = 0
         price=frozen(price),
         age=frozen(age),
         fault=fault,
-        logs=frozen(logs),
+        logs=frozen(rows.logs),
         moves=frozen(moves),
         low=_believed(panel.low, good),
         high=_believed(panel.high, good),
         ready=ready,
         crowd=crowd,
         wanted=strategies.wanted(settings.strategy, seen),
-        regime=frozen(likely[lead:]),
+        regime=frozen(rows.likely[rows.lead :]),
         vol=frozen(vol),
         atr=frozen(atr),
         liquidity=frozen(np.exp(block.column("liq"))),
@@ -68,8 +95,20 @@ def compute(panel: Panel, brain: Brain, settings: SignalSettings, first: int = 0
         features=block,
         settings=settings,
         brain=brain,
-        **told,
+        **told._asdict(),
     )
+
+
+def _rows(panel: Panel, price: Array, settings: SignalSettings, first: int) -> Rows:
+    lead = min(first, max(rules.WINDOW_H, alpha.WINDOW_H) * HOUR_S // panel.bar_s)
+    wide = features.compute(panel, benchmark=settings.benchmark, first_row=first - lead)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        logs = np.log(price)
+    return Rows(panel, first, lead, wide, _regime(wide, settings.regime), logs)
+
+
+def _from(table: features.Features, row: int) -> features.Features:
+    return replace(table, values=table.values[row:], market=table.market[row:])
 
 
 def _believed(x: Array, good: BoolArray) -> Array:
@@ -77,79 +116,50 @@ def _believed(x: Array, good: BoolArray) -> Array:
     return x if good.all() else frozen(np.where(good, x, np.nan))
 
 
-def _seen(
-    panel: Panel,
-    block: features.Features,
-    vol: Array,
-    price: Array,
-    ready: BoolArray,
-    first: int,
-    settings: SignalSettings,
-) -> strategies.Seen:
+def _seen(rows: Rows, vol: Array, price: Array, ready: BoolArray, settings: SignalSettings) -> strategies.Seen:
     """What strategies read."""
     return strategies.Seen(
-        assets=panel.assets,
-        time=panel.time[first:],
+        assets=rows.panel.assets,
+        time=rows.panel.time[rows.first :],
         price=price,
         vol=vol,
-        r_168=block.column("r_168"),
+        r_168=rows.block.column("r_168"),
         ready=ready,
-        bar_s=panel.bar_s,
+        bar_s=rows.panel.bar_s,
         benchmark=settings.benchmark,
         seed=settings.seed,
     )
 
 
-def _told(
-    panel: Panel,
-    brain: Brain,
-    crowd: Crowd,
-    settings: SignalSettings,
-    *,
-    wide: features.Features,
-    regime: Array,
-    lead: int,
-    logs: Array,
-    rule: Array,
-    seen: strategies.Seen,
-) -> dict[str, Any]:
-    """Every opinion of all rows and what they come to, by field of `Signals`; wide and regime begin `lead` earlier."""
-    bar_s, time, wanted = panel.bar_s, seen.time, settings.opinions
-    forecast = _alpha(brain, wide, panel.time[len(panel.time) - len(regime) :], regime, bar_s, wanted, lead)
+def _told(rows: Rows, seen: strategies.Seen, rule: Array, brain: Brain, crowd: Crowd, settings: SignalSettings) -> Told:
+    wanted, forecast = settings.opinions, _alpha(rows, brain, settings.opinions)
     fitted = None if forecast is None else frozen(forecast.x)
     own = strategies.score(settings.strategy, seen)
-    edge = edges.edge(crowd, brain.edge, panel.assets, time, logs, bar_s, wanted=wanted.edge)
-    said = _said(time, bar_s, fitted, edge, rule, own, brain, settings)
-    expected, blended = blend.blend_rows(said, seen.vol, regime[lead:], wanted)
-    return {
-        "rule": frozen(rule),
-        "alpha": fitted,
-        "doubts": {} if forecast is None else alpha.doubts(forecast.trust, panel.assets),
-        "score": own,
-        "edge": edge,
-        "expected": frozen(expected),
-        "blended": frozen(blended),
-        "heard": blend.heard(said, len(time)),
-    }
+    edge = edges.edge(crowd, brain.edge, seen.assets, seen.time, rows.logs, seen.bar_s, wanted=wanted.edge)
+    said = _said(seen.time, seen.bar_s, fitted, edge, rule, own, brain, settings)
+    expected, blended = blend.blend_rows(said, seen.vol, rows.likely[rows.lead :], wanted)
+    return Told(
+        alpha=fitted,
+        doubts={} if forecast is None else alpha.doubts(forecast.trust, seen.assets),
+        rule=frozen(rule),
+        score=own,
+        edge=edge,
+        expected=frozen(expected),
+        blended=frozen(blended),
+        heard=blend.heard(said, len(seen.time)),
+    )
 
 
-def _alpha(
-    brain: Brain,
-    wide: features.Features,
-    time: IntArray,
-    likely: Array,
-    bar_s: int,
-    wanted: OpinionSettings,
-    lead: int,
-) -> alpha.Forecast | None:
-    """What the fitted models expect, (R, N), after `lead` rows that are only read."""
+def _alpha(rows: Rows, brain: Brain, wanted: OpinionSettings) -> alpha.Forecast | None:
+    """What the fitted models expect of the rows that are kept, (R, N); those before are only read."""
     if not (brain.alpha and wanted.alpha):
         return None
-    skip = lead - min(lead, alpha.WINDOW_H * HOUR_S // bar_s)
-    cut = replace(wide, values=wide.values[skip:], market=wide.market[skip:])
-    mix, shown = wanted.alpha_short, wanted.alpha_in_sample
-    made = alpha.forecast(brain.alpha, cut, time[skip:], likely[skip:], bar_s, mix, in_sample=shown)
-    return alpha.Forecast(made.x[lead - skip :], made.trust[lead - skip :])
+    bar_s = rows.panel.bar_s
+    lead = min(rows.lead, alpha.WINDOW_H * HOUR_S // bar_s)
+    skip, time = rows.lead - lead, rows.panel.time[rows.first - lead :]
+    cut, mix, shown = _from(rows.wide, skip), wanted.alpha_short, wanted.alpha_in_sample
+    made = alpha.forecast(brain.alpha, cut, time, rows.likely[skip:], bar_s, mix, in_sample=shown)
+    return alpha.Forecast(made.x[lead:], made.trust[lead:])
 
 
 def _said(
@@ -190,13 +200,14 @@ def _strengths(
     return strength[row], np.array([opinion.health is Health.OK for opinion in told])[row]
 
 
-def _moves_and_rule(logs: Array, wide: features.Features, bar_s: int, lead: int) -> tuple[tuple[Array, Array], Array]:
-    """Hourly returns with their variance, and the rule after `lead` rows: neither needs the other, they run at once."""
+def _moves_and_rule(rows: Rows) -> tuple[tuple[Array, Array], Array]:
+    """Hourly returns with their variance, and the rule of the rows that are kept: they run beside each other."""
     from evenkeel.market.compiled import together  # noqa: PLC0415 - loads numba, half a second
 
+    wide, bar_s = rows.wide, rows.panel.bar_s
     return together(
-        partial(moving.moves, logs, HOUR_S // bar_s),
-        lambda: rules.rule(wide.column("vol"), wide.column("r_168"), bar_s)[lead:],
+        partial(moving.moves, rows.logs, HOUR_S // bar_s),
+        lambda: rules.rule(wide.column("vol"), wide.column("r_168"), bar_s)[rows.lead :],
     )
 
 

@@ -65,8 +65,7 @@ class Forest:
         """
         out = np.empty(values.shape[:2])
         own, common, hull = (_read_only(x) for x in (values, market, self.hull))
-        near, far = NEAR, FAR
-        _in_parts(len(out), lambda first, stop: scoring.trust(own, common, hull, near, far, first, stop, out))
+        _in_parts(len(out), lambda first, stop: scoring.trust(own, common, hull, NEAR, FAR, first, stop, out))
         return out
 
 

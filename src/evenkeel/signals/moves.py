@@ -12,7 +12,10 @@ COVARIANCE_H = 720
 
 
 def moves(logs: Array, hour: int) -> tuple[Array, Array]:
-    """Hourly returns of log prices (T, N) and their variance over 30 days: (T, N) each, see `View`; hour in bars."""
+    """Hourly returns of log prices and their variance over 30 days: (T, N) each, see `View`.
+
+    logs  (T, N) of carried prices: once known, known ever after; NaN before, and so is the variance · hour  in bars
+    """
     moved = lag(logs, hour)
     np.subtract(logs, moved, out=moved)
     variance = window_mean(fold(moved * moved, hour), COVARIANCE_H)

@@ -9,6 +9,7 @@ import numpy as np
 from evenkeel.types import Array, BoolArray
 
 _CHUNK, _LONG = 512, 4096
+"""Rows that a thread takes at a time: where a row stands alone, and where those of a window are read again."""
 
 
 def ranks(x: Array) -> Array:

@@ -1,7 +1,7 @@
 """Signals: everything that depends on the market alone, for all rows; `at` shows one row to one decision.
 
-A panel in, arrays out. The one law: row t reads only rows <= t (design section 7, law 1), so a replay may compute all
-rows at once and the service may compute them anew each pass, and both see the same bits.
+The one law: row t reads only rows <= t (design section 7, law 1), so a replay may compute all rows at once (`compute`)
+and the service may compute them anew each pass, and both see the same bits.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from evenkeel.signals.crowd import Crowd
 from evenkeel.types import Array, BoolArray, Brain, Health, Opinion, Panel, View, frozen, unknown
 from evenkeel.units import HOUR_S
 
-_view = maker(View)
+_view_of = maker(View)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,10 +106,10 @@ class Signals:
     def _show(self, t: int) -> View:
         """The view of row t at its close; kept, because several slots see one row."""
         i, closed, hour = t - self.first, int(self.panel.time[t]), HOUR_S // self.panel.bar_s
-        view = _view(
+        view = _view_of(
             time=closed,
             as_of=closed,
-            origin=int(self.panel.time[0]) - self.panel.bar_s,
+            origin=self.begin - self.panel.bar_s,
             since=0,
             seen=closed,
             assets=self.panel.assets,
