@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 
 from evenkeel.engine import parents
+from evenkeel.engine.ports import Queued
 from evenkeel.errors import VenueUnknownError
 from evenkeel.journal import Journal
 from evenkeel.store import Store
@@ -58,7 +59,7 @@ def _leg(intent: Intent) -> Leg:
 
 
 class Witness:
-    """A broker whose every call is history: how long it took in truth, and whether it was answered.
+    """A broker whose every call is history: how long the venue took in truth, and whether it was answered.
 
     Who asks for orders and then, with nothing between, for holdings reconciles. While one waits for an answer, another
     may ask: each level of them is told apart.
@@ -75,7 +76,7 @@ class Witness:
 
     def _called(self, deed: Any, *args: Any, **named: Any) -> Any:
         clock, answered, name = self._account.clock, True, deed.__name__
-        began, level = clock.now, self._level
+        began, level = self._spent(), self._level
         before, self._level = self._asked.pop(level, None), level + 1
         shown = self._account.shown(args[0]) if name == "orders" else ()
         try:
@@ -91,7 +92,11 @@ class Witness:
             return found
         finally:
             self._level = level
-            self._history.events.append(Called(int(clock.wall()), clock.now - began, answered, clock.skew))
+            self._history.events.append(Called(int(clock.wall()), self._spent() - began, answered, clock.skew))
+
+    def _spent(self) -> float:
+        """True seconds, without those that a call waited for its turn under our own call budget."""
+        return self._account.clock.now - (self._broker.waited if isinstance(self._broker, Queued) else 0.0)
 
 
 def sent(raw: bytes) -> set[str]:
