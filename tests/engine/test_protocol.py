@@ -400,3 +400,17 @@ def test_a_trading_slot_without_a_new_bar_is_skipped_and_risk_is_not():
     dark = replace(view, fault=(view.fault * 0 + 1))
     assert step.skip_reason(SLOT, dark, world.memory(), world.RULES) == "BENCHMARK_UNAVAILABLE"
     assert step.skip_reason(Slot(SlotKind.RISK, world.START), dark, world.memory(), world.RULES) == ""
+
+
+@pytest.mark.parametrize("over", [IntentStatus.CANCELED, IntentStatus.FILLED, IntentStatus.NOT_PLACED])
+@pytest.mark.parametrize("older", [IntentStatus.ACKED, IntentStatus.UNKNOWN, IntentStatus.SENT])
+def test_an_order_that_is_over_is_not_reopened_by_a_look_that_began_before(over, older):
+    """The simulation's seed 902668: an exit took the slice back while the other lane's look of 50 s was under way."""
+    slot = Slot(SlotKind.REBALANCE, world.START)
+    order = Order("a", slot.id, 0, "UNI", Decimal(-1), "TARGET")
+    opened = OpenSlot(slot, world.START, {"entry_atr": {}}, (Intent(order, over, 1),))
+    memory = world.memory(open_slots=(opened,))
+
+    assert protocol.noted(memory, slot, [Intent(order, older, 1)]) == memory
+    again = protocol.noted(memory, slot, [Intent(order, IntentStatus.FILLED, 2)])
+    assert again.open_slots[0].intents[0].status is IntentStatus.FILLED

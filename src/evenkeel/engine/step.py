@@ -145,12 +145,19 @@ def answered(step: OpenSlot, memory: Memory) -> bool:
 
 
 def update(memory: Memory, slot: Slot, intent: Intent) -> Memory:
-    """Memory with one intent of an open slot replaced (matched by order id)."""
+    """Memory with one intent of an open slot replaced (matched by order id).
+
+    What is over stays over: one lane's look may end after the other lane has taken the order back.
+    """
+
+    def news(known: Intent) -> Intent:
+        older = known.status.resolved and not intent.status.resolved
+        return intent if known.order.id == intent.order.id and not older else known
 
     def changed(step: OpenSlot) -> OpenSlot:
         if step.slot != slot:
             return step
-        return replace(step, intents=tuple(intent if i.order.id == intent.order.id else i for i in step.intents))
+        return replace(step, intents=tuple(news(known) for known in step.intents))
 
     return replace(memory, open_slots=tuple(changed(step) for step in memory.open_slots))
 
