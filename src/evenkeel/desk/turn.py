@@ -18,6 +18,7 @@ from structlog.stdlib import BoundLogger
 from evenkeel.desk import alerts, files, maker, risk
 from evenkeel.desk import ledger as books
 from evenkeel.desk.decide import Critic, Decision, Limits, decide, known, mark_of
+from evenkeel.desk.guard import survived
 from evenkeel.desk.ledger import Ledger, Stake, Tail, Trade
 from evenkeel.desk.record import begun, closed, skipped, with_children
 from evenkeel.engine import execution, protocol, step
@@ -26,8 +27,6 @@ from evenkeel.errors import (
     AccessRefusedError,
     DataError,
     FeedError,
-    StateError,
-    StoppedError,
     VenueError,
     VenueUnknownError,
 )
@@ -127,18 +126,20 @@ class Desk:
         error that nobody foresaw: what had left is asked for by the next turn, as after a crash.
         """
         slot = Slot(SlotKind.SCORE, time)
+
+        def failed(error: Exception) -> str:
+            return self._ended(slot, "failed", type(error).__name__)
+
+        return survived(self.log, "kalshi_turn_failed", lambda: self._tried(slot), failed, slot=slot.id)
+
+    def _tried(self, slot: Slot) -> str:
         try:
             return self._turned(slot)
-        except (StateError, StoppedError):
-            raise
         except AccessRefusedError as error:
             return self._refused(slot, str(error))
         except (VenueError, VenueUnknownError, FeedError, DataError) as error:
             self.log.warning("kalshi_turn_failed", slot=slot.id, error=str(error))
             return self._ended(slot, "failed", "venue_unavailable")
-        except Exception as error:
-            self.log.error("kalshi_turn_failed", slot=slot.id, error=repr(error), exc_info=error)  # noqa: TRY400 - as is
-            return self._ended(slot, "failed", type(error).__name__)
 
     def _turned(self, slot: Slot) -> str:
         if not self._resolved():
@@ -151,14 +152,14 @@ class Desk:
 
     def resolve(self) -> None:
         """Ask again what became of orders that are open, between two turns."""
-        try:
-            self._resolved()
-        except (VenueError, VenueUnknownError) as error:
-            self.log.warning("kalshi_unresolved", error=str(error))
-        except (StateError, StoppedError):
-            raise
-        except Exception as error:
-            self.log.error("kalshi_unresolved", error=repr(error), exc_info=error)  # noqa: TRY400 - as is
+
+        def asked() -> None:
+            try:
+                self._resolved()
+            except (VenueError, VenueUnknownError) as error:
+                self.log.warning("kalshi_unresolved", error=str(error))
+
+        survived(self.log, "kalshi_unresolved", asked, lambda _: None)
 
     def _resolved(self) -> bool:
         """Whether nothing is left open of earlier turns: what may have left is asked for, what is over is booked."""

@@ -18,6 +18,7 @@ from structlog.stdlib import BoundLogger
 from evenkeel import artifacts
 from evenkeel.config import LLM, Config, Secrets, shipped
 from evenkeel.desk.decide import Critic, Limits
+from evenkeel.desk.guard import survived
 from evenkeel.desk.ledger import Ledger
 from evenkeel.desk.loop import Bell
 from evenkeel.desk.sight import Boards, Spots
@@ -164,10 +165,11 @@ def listening(
             )  # fmt: skip
         except VenueError as error:
             log.warning("kalshi_stream_refused", error=str(error))
-        except Exception as error:
-            log.error("kalshi_stream_failed", error=repr(error), exc_info=error)  # noqa: TRY400 - as is
 
-    thread = threading.Thread(target=follow, name="kalshi-stream", daemon=True)
+    def kept() -> None:
+        survived(log, "kalshi_stream_failed", follow, lambda _: None)
+
+    thread = threading.Thread(target=kept, name="kalshi-stream", daemon=True)
     thread.start()
     try:
         yield thread
