@@ -154,12 +154,8 @@ def update(memory: Memory, slot: Slot, intent: Intent) -> Memory:
         older = known.status.resolved and not intent.status.resolved
         return intent if known.order.id == intent.order.id and not older else known
 
-    def changed(step: OpenSlot) -> OpenSlot:
-        if step.slot != slot:
-            return step
-        return replace(step, intents=tuple(news(known) for known in step.intents))
-
-    return replace(memory, open_slots=tuple(changed(step) for step in memory.open_slots))
+    step = open_slot(memory, slot)
+    return memory if step is None else replaced(memory, replace(step, intents=tuple(map(news, step.intents))))
 
 
 def open_slot(memory: Memory, slot: Slot) -> OpenSlot | None:
