@@ -1,15 +1,16 @@
 """Numba as this house uses it. Whoever imports this module loads it (half a second, 60 MB): import where it is used.
 
-No fast maths and no parallel reductions: a kernel adds in the order in which it is written, so its result has the same
-bits in every process and thread. The machine code is kept beside the source; where no folder can be written each
-process compiles anew. Kernels that call one another live in one file: the kept code of a caller does not notice that
-another file has changed.
+No parallel reductions, and no fast maths but in `fused`: a kernel adds in the order in which it is written, so its
+result has the same bits in every process and thread. The machine code is kept beside the source; where no folder can be
+written each process compiles anew. Kernels that call one another live in one file: the kept code of a caller does not
+notice that another file has changed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TypeVar, cast
 
 from numba import njit
@@ -25,10 +26,20 @@ Other = TypeVar("Other")
 
 def kernel(function: Kernel) -> Kernel:
     """A function of arrays and numbers as machine code; runs without the interpreter's lock; 1 / 0 is infinite."""
+    return _compiled(function)
+
+
+def fused(function: Kernel) -> Kernel:
+    """As `kernel`, but a product and the sum after it may be rounded once: its last bit is the processor's affair."""
+    return _compiled(function, "contract")
+
+
+def _compiled(function: Kernel, *freedoms: str) -> Kernel:
+    compiled = partial(njit, nogil=True, error_model="numpy", fastmath=set(freedoms))
     try:
-        made: object = njit(cache=True, nogil=True, error_model="numpy")(function)
+        made: object = compiled(cache=True)(function)
     except RuntimeError:  # no folder for the machine code can be written
-        made = njit(nogil=True, error_model="numpy")(function)
+        made = compiled()(function)
     return cast(Kernel, made)
 
 
