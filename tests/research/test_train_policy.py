@@ -27,6 +27,7 @@ from evenkeel.research.ppo import actor_in
 from evenkeel.research.search import Backend
 from evenkeel.research.train_policy import experiment_of, groups_of
 from evenkeel.signals import policy
+from evenkeel.signals.actor import Actor
 from research import learning
 from research.learning import CREATED, SMALL, files, rules, taught
 
@@ -306,7 +307,7 @@ def test_the_router_asks_each_actor_as_far_as_its_regime_is_probable():
 
 
 def constant(x):
-    return policy.Actor(((np.zeros((1, len(policy.NAMES)), dtype=np.float32), np.array([x], dtype=np.float32)),))
+    return Actor(((np.zeros((1, len(policy.NAMES)), dtype=np.float32), np.array([x], dtype=np.float32)),))
 
 
 def test_kept_specialists_are_written_and_routed_to(market, tmp_path, monkeypatch):

@@ -13,6 +13,7 @@ from stable_baselines3 import PPO
 from evenkeel.research.env.vec import SlotVecEnv
 from evenkeel.research.ppo import actor_of
 from evenkeel.signals import policy
+from evenkeel.signals.actor import Actor, routed
 from evenkeel.types import Health
 from research.env import school
 
@@ -38,7 +39,7 @@ def seen(count=10_000):
     return rng.uniform(-5, 5, (count, SIZE)).astype(np.float32), allowed
 
 
-def test_the_continuous_actor_in_numpy_is_the_trainers():
+def test_the_continuous_actor_is_the_trainers():
     model = trainer(discrete=False)
     inputs, allowed = seen()
     theirs, _ = model.predict(inputs, deterministic=True)
@@ -48,7 +49,7 @@ def test_the_continuous_actor_in_numpy_is_the_trainers():
     np.testing.assert_allclose(ours[believed], theirs[believed, 0], atol=1e-5, rtol=0)
 
 
-def test_the_discrete_actor_in_numpy_is_the_trainers_under_every_mask():
+def test_the_discrete_actor_is_the_trainers_under_every_mask():
     model = trainer(discrete=True)
     inputs, allowed = seen()
     theirs, _ = model.predict(inputs, deterministic=True, action_masks=allowed)
@@ -61,13 +62,13 @@ def test_one_actor_routed_to_itself_is_itself():
         inputs, allowed = seen(500)
         said = [actor.merits(inputs)] * 3
         alone = actor.act(inputs, allowed)
-        np.testing.assert_allclose(policy.routed(said, np.array([0.2, 0.5, 0.3]), allowed), alone, atol=1e-12)
+        np.testing.assert_allclose(routed(said, np.array([0.2, 0.5, 0.3]), allowed), alone, atol=1e-12)
 
 
 def test_an_actor_beyond_what_it_learned_says_nothing():
     weight = np.zeros((1, SIZE), dtype=np.float32)
     weight[0, 0] = 100.0
-    actor = policy.Actor(((weight, np.zeros(1, dtype=np.float32)),))
+    actor = Actor(((weight, np.zeros(1, dtype=np.float32)),))
     inputs, allowed = seen(3)
     inputs[:, 0] = [0.001, 1.0, np.nan]
     np.testing.assert_allclose(actor.act(inputs, allowed), [0.1, np.nan, np.nan], atol=1e-6)
@@ -105,7 +106,7 @@ def test_the_same_inputs_are_made_for_one_slot_and_for_many():
 def model(**changes):
     """A served model that always buys."""
     bias = (np.zeros((1, SIZE), dtype=np.float32), np.array([0.8], dtype=np.float32))
-    one = {"version": "v1", "digest": "d" * 64, "actors": {"general": policy.Actor((bias,))}, "train_end": 1_000,
+    one = {"version": "v1", "digest": "d" * 64, "actors": {"general": Actor((bias,))}, "train_end": 1_000,
            "scale": policy.Scale(np.zeros(len(policy.MARKET)), np.ones(len(policy.MARKET))), "window_s": 3_600,
            "expires": 10**10, "strength": 0.01, "manifest": {}}  # fmt: skip
     return policy.PolicyModel(**{**one, **changes})
@@ -151,7 +152,7 @@ def test_before_its_lessons_end_and_after_it_expired_it_does_not_count():
 
 def test_what_is_beyond_belief_is_neutral_and_said():
     weight, bias = np.zeros((1, SIZE), dtype=np.float32), np.array([9.0], dtype=np.float32)
-    told = said(model(actors={"general": policy.Actor(((weight, bias),))}))
+    told = said(model(actors={"general": Actor(((weight, bias),))}))
     np.testing.assert_array_equal(told.opinion.x, [0.0, np.nan, 0.0])
     assert np.isnan(told.wanted).all()
     assert told.opinion.reason == "neutral on A, C: beyond what was learned"

@@ -1,7 +1,7 @@
 """What a training of the policy leaves behind: actors as plain numbers, a manifest, and rows that are replayed.
 
 `golden.json` holds observations and what stable-baselines3's own deterministic predict does with them; every load
-replays them in numpy. Nothing in a bundle is pickled.
+replays them without torch. Nothing in a bundle is pickled.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from evenkeel.research.evidence import Evidence
 from evenkeel.research.exams import Figures
 from evenkeel.research.lessons import CAP, School
 from evenkeel.research.ppo import State, actor_in, predicted
-from evenkeel.signals.actor import DIRECTIONS, GENERAL, Inputs
-from evenkeel.signals.network import SATURATED
+from evenkeel.signals.actions import DIRECTIONS, GENERAL, Inputs
+from evenkeel.signals.actor import SATURATED
 from evenkeel.signals.policy import CLIP, FEATURE_NAMES, GOLDEN, MARKET, NAMES, OWN
 from evenkeel.types import BoolArray
 from evenkeel.units import DAY_S, duration

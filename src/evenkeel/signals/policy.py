@@ -1,7 +1,7 @@
 """The `policy` opinion: what a trained actor would do with one asset and the cash beside it.
 
 One table says what an actor observes; `market_part` and `own_part` make it, for one decision here and for thousands of
-books in training, by the same code. `signals.actor` is the network, in numpy: no torch in the service.
+books in training, by the same code. `signals.actor` is the network: no torch in the service.
 
 An actor trades a *slot*: an asset's capped share of the equity, of which `share` is held and the rest is cash. Its
 action a in [-1, 1] means: hold clip(share + a, 0, 1), and less than DEAD is nothing.
@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import orjson
@@ -22,10 +22,13 @@ from evenkeel.errors import ArtifactError
 from evenkeel.lean import lean
 from evenkeel.market import features
 from evenkeel.market.features import FEATURES, MARKET_FEATURES
-from evenkeel.signals.actor import DIRECTIONS, GENERAL, MOVES, Actor, Inputs, permitted, routed
+from evenkeel.signals.actions import DIRECTIONS, GENERAL, MOVES, Inputs, permitted
 from evenkeel.signals.blend import strength
 from evenkeel.types import Array, BoolArray, Health, Opinion, View, unknown
 from evenkeel.units import DAY_S, HOUR_S, iso
+
+if TYPE_CHECKING:
+    from evenkeel.signals.actor import Actor
 
 KIND = "policy"
 GOLDEN = "golden.json"
@@ -170,6 +173,8 @@ class PolicyModel:
         general = self.actors[GENERAL]
         if len(self.actors) == 1:
             return general.act(seen, allowed)
+        from evenkeel.signals.actor import routed  # noqa: PLC0415 - loads numba
+
         told = [self.actors.get(name, general).merits(seen) for name in DIRECTIONS]
         return routed(told, regime[: len(DIRECTIONS)], allowed)
 
@@ -220,6 +225,8 @@ def begins(path: Path, bar_s: int) -> int:
 
 def actor(content: Mapping[str, Any]) -> Actor:
     """An actor of its JSON form. Raises ValueError where layers do not fit together or are not finite."""
+    from evenkeel.signals.actor import Actor  # noqa: PLC0415 - loads numba
+
     layers = []
     width = len(NAMES)
     for layer in content["layers"]:

@@ -1,0 +1,75 @@
+"""An actor is its layers written out, what is compiled is what its formulas say, several speak by their parts."""
+
+import numpy as np
+import pytest
+
+from evenkeel.signals.actor import SATURATED, Actor, believed, bend, routed
+from evenkeel.signals.means import trailing
+
+
+def floats(x):
+    """As an actor has them."""
+    return np.asarray(x, dtype=np.float32)
+
+
+def test_bend_is_tanh_to_float32_everywhere():
+    """Against numpy's in double precision: dense where it bends, and far out."""
+    z = floats(np.concatenate([np.linspace(-12, 12, 400_001), [-1e30, -100, 100, 1e30]]))
+    x = z.reshape(1, -1).copy()
+    bend(x, floats(np.zeros(len(z))))
+    np.testing.assert_allclose(x[0], np.tanh(z.astype(np.float64)), atol=2.5e-7, rtol=0)
+
+
+@pytest.mark.parametrize("width", [4, 64])
+def test_what_is_infinite_bends_to_one_and_what_is_no_number_stays_none(width):
+    x = floats([[np.nan, np.inf, -np.inf, 0.0] * (width // 4)])
+    bend(x, floats([0.0] * width))
+    np.testing.assert_array_equal(x, [[np.nan, 1.0, -1.0, 0.0] * (width // 4)])
+
+
+@pytest.mark.parametrize("size", [1, 2, 7, 88, 1_000])
+@pytest.mark.parametrize("outputs", [1, 3])
+def test_an_actor_is_its_layers_written_out(size, outputs):
+    """Every bias in its place, whatever is asked at once: the formula in double precision is the twin."""
+    rng = np.random.default_rng(size)
+    shapes = ((13, 43), (9, 13), (outputs, 9))
+    layers = tuple((floats(rng.normal(0, 0.4, shape)), floats(rng.normal(0, 1, shape[0]))) for shape in shapes)
+    seen = floats(rng.uniform(-5, 5, (size, 43)))
+    twin = seen.astype(np.float64)
+    for weight, bias in layers[:-1]:
+        twin = np.tanh(twin @ weight.T.astype(np.float64) + bias)
+    twin = twin @ layers[-1][0].T.astype(np.float64) + layers[-1][1]
+    kept = seen.copy()
+
+    np.testing.assert_allclose(Actor(layers).merits(seen), twin, atol=5e-6, rtol=0)
+
+    np.testing.assert_array_equal(seen, kept)
+
+
+def test_an_answer_is_cut_and_beyond_belief_it_is_none():
+    said = [0.0, -0.25, 1.0, -1.0, 1.5, -4.9, SATURATED, -7.0, np.inf, -np.inf, np.nan]
+    wanted = [0.0, -0.25, 1.0, -1.0, 1.0, -1.0, np.nan, np.nan, np.nan, np.nan, np.nan]
+    found = believed(floats(said)[:, None])
+    np.testing.assert_array_equal(found, wanted)
+    assert found.dtype == np.float64
+
+
+def test_continuous_actors_are_cut_one_by_one_and_averaged_by_each_rows_own_parts():
+    """The twin goes row by row; where one is beyond belief nobody speaks, also where it hardly counts."""
+    rng = np.random.default_rng(2)
+    merits = [floats(rng.uniform(-2, 2, (50, 1))) for _ in range(3)]
+    merits[1][7] = 6.0
+    part = rng.dirichlet([1, 1, 1], 50).T
+    part[:, 7] = [0.5, 0.0, 0.5]
+    found = routed(merits, part, np.ones((50, 3), dtype=bool))
+    for i in range(50):
+        wanted = sum(part[k, i] * float(np.clip(merits[k][i, 0], -1, 1)) for k in range(3))
+        assert found[i] == (pytest.approx(wanted, abs=1e-12) if i != 7 else pytest.approx(np.nan, nan_ok=True))
+
+
+def test_only_the_actor_leaves_its_last_bit_to_the_processor():
+    """A product and a sum may become one; no other freedom is taken, and other threads may run meanwhile."""
+    for one in (bend, believed):
+        assert one.targetoptions["fastmath"] == {"contract"}
+        assert one.targetoptions["nogil"]
+    assert not trailing.targetoptions["fastmath"]
