@@ -24,8 +24,7 @@ from evenkeel.research import exams
 from evenkeel.research.env.batch import Batch, Lesson, Windows
 from evenkeel.research.env.slots import SlotRules
 from evenkeel.research.env.tape import Tape
-from evenkeel.signals.actions import MOVES
-from evenkeel.signals.actor import Actor
+from evenkeel.signals.actor import MOVES, Actor
 from evenkeel.signals.policy import NAMES
 
 ASSETS_SERVED = 88

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from evenkeel.signals.actor import SATURATED, Actor, believed, bend, routed
+from evenkeel.signals.actor import SATURATED, Actor, routed
 from evenkeel.signals.means import trailing
+from evenkeel.signals.network import bend, cut
 
 
 def floats(x):
@@ -49,7 +50,7 @@ def test_an_actor_is_its_layers_written_out(size, outputs):
 def test_an_answer_is_cut_and_beyond_belief_it_is_none():
     said = [0.0, -0.25, 1.0, -1.0, 1.5, -4.9, SATURATED, -7.0, np.inf, -np.inf, np.nan]
     wanted = [0.0, -0.25, 1.0, -1.0, 1.0, -1.0, np.nan, np.nan, np.nan, np.nan, np.nan]
-    found = believed(floats(said)[:, None])
+    found = cut(floats(said)[:, None], SATURATED)
     np.testing.assert_array_equal(found, wanted)
     assert found.dtype == np.float64
 
@@ -69,7 +70,7 @@ def test_continuous_actors_are_cut_one_by_one_and_averaged_by_each_rows_own_part
 
 def test_only_the_actor_leaves_its_last_bit_to_the_processor():
     """A product and a sum may become one; no other freedom is taken, and other threads may run meanwhile."""
-    for one in (bend, believed):
+    for one in (bend, cut):
         assert one.targetoptions["fastmath"] == {"contract"}
         assert one.targetoptions["nogil"]
     assert not trailing.targetoptions["fastmath"]

@@ -13,7 +13,7 @@ import numpy as np
 import orjson
 
 from evenkeel.cli.backtests import command_line, ledger_of
-from evenkeel.signals.actions import DIRECTIONS
+from evenkeel.signals.actor import DIRECTIONS
 from evenkeel.signals.policy import KIND
 
 if TYPE_CHECKING:

@@ -23,8 +23,7 @@ from evenkeel.research.env.tape import Tape
 from evenkeel.research.exams import Desk, Exam, Player
 from evenkeel.research.lessons import World
 from evenkeel.signals import policy
-from evenkeel.signals.actions import GENERAL
-from evenkeel.signals.actor import Actor
+from evenkeel.signals.actor import GENERAL, Actor
 from evenkeel.signals.policy import PolicyModel
 from evenkeel.types import IntArray, Panel
 from evenkeel.units import YEAR_S, iso

@@ -19,8 +19,7 @@ from evenkeel.research.env.batch import Batch, Lesson, Windows
 from evenkeel.research.env.slots import SlotRules
 from evenkeel.research.env.tape import Tape
 from evenkeel.research.significance import Verdict
-from evenkeel.signals.actions import DIRECTIONS, GENERAL, Inputs
-from evenkeel.signals.actor import Actor, routed
+from evenkeel.signals.actor import DIRECTIONS, GENERAL, Actor, Inputs, routed
 from evenkeel.types import Array, BoolArray, IntArray
 from evenkeel.units import DAY_S, YEAR_S
 

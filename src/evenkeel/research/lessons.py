@@ -21,7 +21,7 @@ from evenkeel.research.env.batch import Lesson, Windows, windows
 from evenkeel.research.env.slots import SlotRules, slot_rules
 from evenkeel.research.env.tape import Tape
 from evenkeel.research.exams import Desk
-from evenkeel.signals.actions import DIRECTIONS, Inputs
+from evenkeel.signals.actor import DIRECTIONS, Inputs
 from evenkeel.signals.compute import compute
 from evenkeel.signals.policy import MARKET, Scale
 from evenkeel.signals.view import SignalSettings

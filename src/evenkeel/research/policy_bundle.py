@@ -22,8 +22,7 @@ from evenkeel.research.evidence import Evidence
 from evenkeel.research.exams import Figures
 from evenkeel.research.lessons import CAP, School
 from evenkeel.research.ppo import State, actor_in, predicted
-from evenkeel.signals.actions import DIRECTIONS, GENERAL, Inputs
-from evenkeel.signals.actor import SATURATED
+from evenkeel.signals.actor import DIRECTIONS, GENERAL, SATURATED, Inputs
 from evenkeel.signals.policy import CLIP, FEATURE_NAMES, GOLDEN, MARKET, NAMES, OWN
 from evenkeel.types import BoolArray
 from evenkeel.units import DAY_S, duration

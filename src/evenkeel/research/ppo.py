@@ -23,8 +23,7 @@ from stable_baselines3.ppo import MlpPolicy as Networks
 from evenkeel.research.adam import Adam
 from evenkeel.research.env.batch import Batch
 from evenkeel.research.env.vec import SlotVecEnv, action_space, observation_space
-from evenkeel.signals.actions import DIRECTIONS, MOVES, Inputs
-from evenkeel.signals.actor import Actor
+from evenkeel.signals.actor import DIRECTIONS, MOVES, Actor, Inputs
 from evenkeel.signals.policy import MARKET, Scale
 from evenkeel.types import Array, BoolArray
 

@@ -16,7 +16,7 @@ from evenkeel.research.env.tape import Tape
 from evenkeel.research.evidence import MIN_ASSETS, Evidence
 from evenkeel.research.exams import Player
 from evenkeel.research.lessons import CAP
-from evenkeel.signals.actions import Inputs
+from evenkeel.signals.actor import Inputs
 from evenkeel.signals.policy import Own, inputs, own_part
 from evenkeel.types import Array, BoolArray, IntArray
 from evenkeel.units import DAY_S, HOUR_S

@@ -30,7 +30,7 @@ from evenkeel.research.policy_bundle import Graduate, Specialist, middle
 from evenkeel.research.ppo import actor_in
 from evenkeel.research.search import Backend
 from evenkeel.research.tracking import Tracker
-from evenkeel.signals.actions import DIRECTIONS
+from evenkeel.signals.actor import DIRECTIONS
 from evenkeel.signals.policy import KIND
 from evenkeel.types import Panel
 

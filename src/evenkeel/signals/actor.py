@@ -1,27 +1,33 @@
-"""The policy's network: what a trained actor answers, alone or routed. Loads numba: import where it is used.
+"""The policy's network: what a trained actor answers, alone or routed, and which moves are possible.
 
 An action a in [-1, 1] moves a share of a slot by a; a discrete actor chooses BUY, SELL or HOLD, which are 1, -1 and 0.
-numpy multiplies, what follows a product is compiled. The law: an answer is that of the trainer's own deterministic
-prediction, to 1e-5.
+numpy multiplies, what follows a product is compiled (`signals.network`). The law: an answer is that of the trainer's
+own deterministic prediction, to 1e-5.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cache
+from types import ModuleType
 
 import numpy as np
+from numpy.typing import NDArray
 
-from evenkeel.market.compiled import fused
-from evenkeel.signals.actions import MOVES, Inputs
 from evenkeel.types import Array, BoolArray
+
+Inputs = NDArray[np.float32]
+
+MOVES = np.array([1.0, -1.0, 0.0])
+"""BUY, SELL and HOLD as actions."""
+
+GENERAL = "general"
+DIRECTIONS = ("trend", "chop", "down")
+"""The regimes that an actor may be fine-tuned for; the general one speaks for the others."""
 
 SATURATED = 5.0
 """A continuous actor that answers beyond this was shown what it never learned from: it is not believed."""
-
-_f = np.float32
-_HALF, _FLAT, _28, _378, _3150 = _f(0.5), _f(9.0), _f(28.0), _f(378.0), _f(3150.0)
-_17325, _62370, _135135 = _f(17325.0), _f(62370.0), _f(135135.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +54,7 @@ class Actor:
 
     def merits(self, seen: Inputs) -> Inputs:
         """(B, 1 or 3) the last layer's output. seen (B, inputs)."""
+        bend = _network().bend
         x: Inputs = seen
         for weight, bias in self._hidden:
             x = x.dot(weight)
@@ -60,7 +67,7 @@ class Actor:
     def act(self, seen: Inputs, allowed: BoolArray) -> Array:
         """(B,) actions in [-1, 1]; allowed (B, 3) says which of BUY, SELL and HOLD may be chosen."""
         said = self.merits(seen)
-        return _best(said, allowed) if self.discrete else believed(said)
+        return _best(said, allowed) if self.discrete else _believed(said)
 
 
 def routed(merits: Sequence[Inputs], part: Array, allowed: BoolArray) -> Array:
@@ -71,41 +78,25 @@ def routed(merits: Sequence[Inputs], part: Array, allowed: BoolArray) -> Array:
     """
     share = part.reshape(len(merits), -1)
     if merits[0].shape[1] == 1:
-        action: Array = (share * [believed(x) for x in merits]).sum(axis=0)
+        action: Array = (share * [_believed(x) for x in merits]).sum(axis=0)
         return action
     likely = sum(one[:, None] * _likely(x, allowed) for one, x in zip(share, merits, strict=True))
     chosen: Array = MOVES[np.argmax(likely, axis=1)]
     return np.where(np.isfinite(likely).all(axis=1), chosen, np.nan)
 
 
-@fused
-def bend(x: Inputs, bias: Inputs) -> None:
-    """tanh(x + bias) in the place of x, to 2.5e-7. x (B, H), bias (H,); NaN stays.
+@cache
+def _network() -> ModuleType:
+    """Loaded with the first answer: numba takes half a second, and who only trains or names things needs none."""
+    from evenkeel.signals import network  # noqa: PLC0415
 
-    tanh z = 2 t / (1 + t^2), t = tanh(z / 2) = p / q, the seventh convergent of Lambert's continued fraction (1768):
-    without rounding wrong by 2e-8 at most up to 9, where tanh is 1 but for 3e-8.
-    """
-    rows, width = x.shape
-    for i in range(rows):
-        for j in range(width):
-            z = _HALF * min(max(x[i, j] + bias[j], -_FLAT), _FLAT)
-            s = z * z
-            p = z * (_135135 + s * (_17325 + s * (_378 + s)))
-            q = _135135 + s * (_62370 + s * (_3150 + s * _28))
-            x[i, j] = (p + p) * q / (p * p + q * q)
+    return network
 
 
-@fused
-def believed(said: Inputs) -> Array:
+def _believed(said: Inputs) -> Array:
     """(B,) answers of a continuous actor, (B, 1), cut to [-1, 1]; NaN beyond belief."""
-    out = np.empty(len(said))
-    for i in range(len(said)):
-        size = abs(said[i, 0])
-        if size <= 1.0:
-            out[i] = said[i, 0]
-        else:
-            out[i] = np.sign(said[i, 0]) if size < SATURATED else np.nan
-    return out
+    found: Array = _network().cut(said, SATURATED)
+    return found
 
 
 def _likely(merits: Inputs, allowed: BoolArray) -> Array:
@@ -122,3 +113,9 @@ def _best(merits: Inputs, allowed: BoolArray) -> Array:
     x = np.where(allowed, merits, -np.inf)
     highest = np.maximum(np.maximum(x[:, 0], x[:, 1]), x[:, 2])
     return np.where(np.isfinite(highest), MOVES[np.argmax(x, axis=1)], np.nan)
+
+
+def permitted(share: Array, *, can_buy: BoolArray, can_sell: BoolArray) -> BoolArray:
+    """(B, 3) which of BUY, SELL, HOLD are possible: nothing is sold that is not held, nothing bought without room."""
+    hold = np.ones(len(share), dtype=bool)
+    return np.stack([can_buy & (share < 1.0), can_sell & (share > 0.0), hold], axis=1)

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import orjson
@@ -22,13 +22,10 @@ from evenkeel.errors import ArtifactError
 from evenkeel.lean import lean
 from evenkeel.market import features
 from evenkeel.market.features import FEATURES, MARKET_FEATURES
-from evenkeel.signals.actions import DIRECTIONS, GENERAL, MOVES, Inputs, permitted
+from evenkeel.signals.actor import DIRECTIONS, GENERAL, MOVES, Actor, Inputs, permitted, routed
 from evenkeel.signals.blend import strength
 from evenkeel.types import Array, BoolArray, Health, Opinion, View, unknown
 from evenkeel.units import DAY_S, HOUR_S, iso
-
-if TYPE_CHECKING:
-    from evenkeel.signals.actor import Actor
 
 KIND = "policy"
 GOLDEN = "golden.json"
@@ -173,8 +170,6 @@ class PolicyModel:
         general = self.actors[GENERAL]
         if len(self.actors) == 1:
             return general.act(seen, allowed)
-        from evenkeel.signals.actor import routed  # noqa: PLC0415 - loads numba
-
         told = [self.actors.get(name, general).merits(seen) for name in DIRECTIONS]
         return routed(told, regime[: len(DIRECTIONS)], allowed)
 
@@ -225,8 +220,6 @@ def begins(path: Path, bar_s: int) -> int:
 
 def actor(content: Mapping[str, Any]) -> Actor:
     """An actor of its JSON form. Raises ValueError where layers do not fit together or are not finite."""
-    from evenkeel.signals.actor import Actor  # noqa: PLC0415 - loads numba
-
     layers = []
     width = len(NAMES)
     for layer in content["layers"]:

@@ -14,7 +14,7 @@ from evenkeel.errors import DataError
 from evenkeel.research.env import slots as books
 from evenkeel.research.env.slots import SlotRules, Slots
 from evenkeel.research.env.tape import Tape
-from evenkeel.signals.actions import MOVES, Inputs, permitted
+from evenkeel.signals.actor import MOVES, Inputs, permitted
 from evenkeel.signals.policy import NAMES, Scale, inputs, own_part
 from evenkeel.types import Array, BoolArray, IntArray
 from evenkeel.units import DAY_S, YEAR_S

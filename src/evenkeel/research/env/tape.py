@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from evenkeel.decide import Rules
 from evenkeel.market import quality
 from evenkeel.market.kernels import window_sum
-from evenkeel.signals.actions import Inputs
+from evenkeel.signals.actor import Inputs
 from evenkeel.signals.policy import Scale, market_part
 from evenkeel.signals.view import Signals
 from evenkeel.types import Array, BoolArray, IntArray, Panel

@@ -1,0 +1,42 @@
+"""What follows the products of an actor's layers (`signals.actor`), compiled. Importing this module loads numba."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from evenkeel.market.compiled import fused
+from evenkeel.types import Array
+
+_f = np.float32
+_HALF, _FLAT, _28, _378, _3150 = _f(0.5), _f(9.0), _f(28.0), _f(378.0), _f(3150.0)
+_17325, _62370, _135135 = _f(17325.0), _f(62370.0), _f(135135.0)
+
+
+@fused
+def bend(x: Array, bias: Array) -> None:
+    """tanh(x + bias) in the place of x, to 2.5e-7. x (B, H) and bias (H,), float32; NaN stays.
+
+    tanh z = 2 t / (1 + t^2), t = tanh(z / 2) = p / q, the seventh convergent of Lambert's continued fraction (1768):
+    without rounding wrong by 2e-8 at most up to 9, where tanh is 1 but for 3e-8.
+    """
+    rows, width = x.shape
+    for i in range(rows):
+        for j in range(width):
+            z = _HALF * min(max(x[i, j] + bias[j], -_FLAT), _FLAT)
+            s = z * z
+            p = z * (_135135 + s * (_17325 + s * (_378 + s)))
+            q = _135135 + s * (_62370 + s * (_3150 + s * _28))
+            x[i, j] = (p + p) * q / (p * p + q * q)
+
+
+@fused
+def cut(said: Array, most: float) -> Array:
+    """(B,) float64, of said (B, 1) float32: cut to [-1, 1], NaN where it is not below `most` on either side."""
+    out = np.empty(len(said))
+    for i in range(len(said)):
+        size = abs(said[i, 0])
+        if size <= 1.0:
+            out[i] = said[i, 0]
+        else:
+            out[i] = np.sign(said[i, 0]) if size < most else np.nan
+    return out
