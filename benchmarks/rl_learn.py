@@ -1,8 +1,9 @@
-"""evenkeel's books stepped and learned from: rl_learn.py env|ppo|score FOLDER SEED [SCORE].
+"""evenkeel's books stepped and learned from: rl_learn.py env|ppo|score FOLDER SEED [SCORE JUDGE...].
 
 env    slot steps a second of 2,048 books, random actions drawn before
 ppo    training steps a second with the peer's minibatches and epochs
-score  train with our settings until the score on later windows is reached
+score  train with our settings until the score on later windows is reached; what follows it starts the judge, whom the
+       peer asks, too
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,8 @@ import numpy as np
 
 from evenkeel.research.env.vec import SlotVecEnv
 from evenkeel.research.ppo import Learner, PpoSettings
-from evenkeel.signals.actor import Actor
-from rl_books import check, judging, opened
+from peers.rl_judge import Judge
+from rl_books import check, opened
 
 BOOKS, SECONDS = 2_048, 3.0
 ROUNDS = 40
@@ -51,24 +52,21 @@ def ppo(folder: Path, seed: int) -> dict[str, Any]:
     return {"rate": 2 * batch.count * batch.lesson.bars / (time.perf_counter() - began)}
 
 
-def score(folder: Path, seed: int, wanted: float) -> dict[str, Any]:
+def score(folder: Path, seed: int, wanted: float, command: Sequence[str]) -> dict[str, Any]:
     """Rounds until the score is reached: seconds so far and the score after each, and how long judging took."""
-    began, judged_s = time.perf_counter(), 0.0
+    began, judge = time.perf_counter(), Judge(command)
     settings = PpoSettings()
     batch, _ = opened(folder, settings.books, seed)
     learner = Learner(batch, settings, seed)
     clock: list[float] = []
     scores: list[float] = []
-    judge: Callable[[Actor], float] | None = None
     while len(scores) < ROUNDS and (not scores or scores[-1] < wanted):
         learner.round()
-        paused = time.perf_counter()
-        clock.append(paused - began - judged_s)
-        judge = judge or judging(folder)
-        scores.append(judge(learner.actor()))
-        judged_s += time.perf_counter() - paused
+        clock.append(time.perf_counter() - began - judge.seconds)
+        scores.append(judge(learner.actor().layers))
+    judge.close()
     steps = len(scores) * batch.count * batch.lesson.bars
-    return {"judged_s": judged_s, "steps": steps, "clock": clock, "scores": scores}
+    return {"judged_s": judge.seconds, "steps": steps, "clock": clock, "scores": scores}
 
 
 def main() -> None:
@@ -77,10 +75,11 @@ def main() -> None:
     parser.add_argument("what", choices=["env", "ppo", "score"])
     parser.add_argument("folder", type=Path)
     parser.add_argument("seed", type=int)
-    parser.add_argument("score", nargs="?", type=float, default=30.0)
+    parser.add_argument("score", nargs="?", type=float)
+    parser.add_argument("judge", nargs=argparse.REMAINDER)
     given = parser.parse_args()
     if given.what == "score":
-        found = score(given.folder, given.seed, given.score)
+        found = score(given.folder, given.seed, given.score, given.judge)
     else:
         found = {"env": env, "ppo": ppo}[given.what](given.folder, given.seed)
     print(json.dumps(found))

@@ -118,10 +118,9 @@ def rl_commands(suite: str, where: Mapping[str, Path], number: int) -> dict[str,
         return {name: ours("startup", name) for name in ("service", "training")}
     if what == "act":
         return {"evenkeel": ours("rl_books", what, at, number), "sb3": theirs("rl", "rl_predict", at, number)}
-    words: list[object] = [SCORE] if what == "score" else []
-    judge = ours("rl_books", "judge", at) if what == "score" else []
+    words: list[object] = [SCORE, *ours("rl_books", "judge", at)] if what == "score" else []
     mine = ours("rl_learn", what, at, number, *words)
-    return {"evenkeel": mine, "sb3": theirs("rl", "rl_sb3", what, at, number, *words, *judge)}
+    return {"evenkeel": mine, "sb3": theirs("rl", "rl_sb3", what, at, number, *words)}
 
 
 def rl(repeat: int) -> list[Run]:

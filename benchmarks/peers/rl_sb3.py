@@ -8,14 +8,11 @@ score  its defaults (2,048 steps an environment, minibatches of 64, 10 epochs, r
 """
 
 import json
-import subprocess
 import sys
 import time
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
-import numpy as np
 import torch
+from rl_judge import Judge
 from rl_slot import Market, SlotEnv
 from stable_baselines3 import PPO
 from stable_baselines3.common.callbacks import BaseCallback
@@ -49,47 +46,30 @@ def ppo(folder, seed):
 class Judged(BaseCallback):
     """Stops where the score is reached."""
 
-    def __init__(self, score, command):
+    def __init__(self, score, judge):
         super().__init__()
-        self.score, self.command, self.judge = score, command, None
-        self.began, self.seconds, self.clock, self.scores = time.perf_counter(), 0.0, [], []
-        self.folder = TemporaryDirectory()
+        self.score, self.judge = score, judge
+        self.began, self.clock, self.scores = time.perf_counter(), [], []
 
     def _on_step(self):
         if self.num_timesteps % EVERY:
             return True
-        began = time.perf_counter()
-        self.clock.append(began - self.began - self.seconds)
-        if self.judge is None:
-            self.judge = subprocess.Popen(self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.clock.append(time.perf_counter() - self.began - self.judge.seconds)
         network = self.model.policy
         layers = [x for x in network.mlp_extractor.policy_net if isinstance(x, torch.nn.Linear)] + [network.action_net]
-        path = Path(self.folder.name) / "actor.npz"
-        saved = {f"weight{i}": x.weight.detach().numpy() for i, x in enumerate(layers)}
-        np.savez(path, **saved, **{f"bias{i}": x.bias.detach().numpy() for i, x in enumerate(layers)})
-        self.judge.stdin.write(f"{path}\n")
-        self.judge.stdin.flush()
-        self.scores.append(json.loads(self.judge.stdout.readline()))
-        self.seconds += time.perf_counter() - began
+        self.scores.append(self.judge([(x.weight.detach().numpy(), x.bias.detach().numpy()) for x in layers]))
         return self.scores[-1] < self.score
-
-    def close(self):
-        """Let the judge go."""
-        began = time.perf_counter()
-        self.judge.stdin.close()
-        self.judge.wait()
-        self.folder.cleanup()
-        self.seconds += time.perf_counter() - began
 
 
 def score(folder, seed, wanted, *command):
     """Seconds so far and the score, every 4,096 steps."""
     model = PPO("MlpPolicy", environments(folder), device="cpu", seed=seed)
-    judged = Judged(float(wanted), command)
+    judge = Judge(command)
+    judged = Judged(float(wanted), judge)
     model.learn(MOST, callback=judged)
-    judged.close()
+    judge.close()
     return {
-        "judged_s": judged.seconds, "steps": model.num_timesteps, "clock": judged.clock, "scores": judged.scores,
+        "judged_s": judge.seconds, "steps": model.num_timesteps, "clock": judged.clock, "scores": judged.scores,
     }  # fmt: skip
 
 

@@ -25,8 +25,8 @@ LITTLE_S = 240
 def venue(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Venue]:
     """A sandbox whose time stands still: every run sees the same bars, quotes and ladders.
 
-    Its ladders close with the hour, and none is read in its last 90 s: where little is left the next hour is waited for,
-    as the program itself lives in the computer's time.
+    Its ladders close with the hour, and none is read in its last 90 s: where little is left the next hour is waited
+    for, as the program itself lives in the computer's time.
     """
     left = HOUR_S - time.time() % HOUR_S
     if left < LITTLE_S:
