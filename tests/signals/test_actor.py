@@ -50,7 +50,7 @@ def test_an_actor_is_its_layers_written_out(size, outputs):
 def test_an_answer_is_cut_and_beyond_belief_it_is_none():
     said = [0.0, -0.25, 1.0, -1.0, 1.5, -4.9, SATURATED, -7.0, np.inf, -np.inf, np.nan]
     wanted = [0.0, -0.25, 1.0, -1.0, 1.0, -1.0, np.nan, np.nan, np.nan, np.nan, np.nan]
-    found = cut(floats(said)[:, None], SATURATED)
+    found = cut(floats(said)[:, None], floats([0.0]), SATURATED)
     np.testing.assert_array_equal(found, wanted)
     assert found.dtype == np.float64
 

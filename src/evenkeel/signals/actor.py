@@ -29,6 +29,8 @@ DIRECTIONS = ("trend", "chop", "down")
 SATURATED = 5.0
 """A continuous actor that answers beyond this was shown what it never learned from: it is not believed."""
 
+_NOTHING: Inputs = np.zeros(1, dtype=np.float32)
+
 
 @dataclass(frozen=True, slots=True)
 class Actor:
@@ -54,20 +56,22 @@ class Actor:
 
     def merits(self, seen: Inputs) -> Inputs:
         """(B, 1 or 3) the last layer's output. seen (B, inputs)."""
+        return self._products(seen) + self._last[1]
+
+    def act(self, seen: Inputs, allowed: BoolArray) -> Array:
+        """(B,) actions in [-1, 1]; allowed (B, 3) says which of BUY, SELL and HOLD may be chosen."""
+        if self.discrete:
+            return _best(self.merits(seen), allowed)
+        return _believed(self._products(seen), self._last[1])
+
+    def _products(self, seen: Inputs) -> Inputs:
         bend = _network().bend
         x: Inputs = seen
         for weight, bias in self._hidden:
             x = x.dot(weight)
             bend(x, bias)
-        weight, bias = self._last
-        x = x.dot(weight)
-        x += bias
-        return x
-
-    def act(self, seen: Inputs, allowed: BoolArray) -> Array:
-        """(B,) actions in [-1, 1]; allowed (B, 3) says which of BUY, SELL and HOLD may be chosen."""
-        said = self.merits(seen)
-        return _best(said, allowed) if self.discrete else _believed(said)
+        product: Inputs = x.dot(self._last[0])
+        return product
 
 
 def routed(merits: Sequence[Inputs], part: Array, allowed: BoolArray) -> Array:
@@ -78,7 +82,7 @@ def routed(merits: Sequence[Inputs], part: Array, allowed: BoolArray) -> Array:
     """
     share = part.reshape(len(merits), -1)
     if merits[0].shape[1] == 1:
-        action: Array = (share * [_believed(x) for x in merits]).sum(axis=0)
+        action: Array = (share * [_believed(x, _NOTHING) for x in merits]).sum(axis=0)
         return action
     likely = sum(one[:, None] * _likely(x, allowed) for one, x in zip(share, merits, strict=True))
     chosen: Array = MOVES[np.argmax(likely, axis=1)]
@@ -93,9 +97,9 @@ def _network() -> ModuleType:
     return network
 
 
-def _believed(said: Inputs) -> Array:
-    """(B,) answers of a continuous actor, (B, 1), cut to [-1, 1]; NaN beyond belief."""
-    found: Array = _network().cut(said, SATURATED)
+def _believed(said: Inputs, bias: Inputs) -> Array:
+    """(B,) answers of a continuous actor, (B, 1) and bias (1,), cut to [-1, 1]; NaN beyond belief."""
+    found: Array = _network().cut(said, bias, SATURATED)
     return found
 
 

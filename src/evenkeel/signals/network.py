@@ -30,13 +30,14 @@ def bend(x: Array, bias: Array) -> None:
 
 
 @fused
-def cut(said: Array, most: float) -> Array:
-    """(B,) float64, of said (B, 1) float32: cut to [-1, 1], NaN where it is not below `most` on either side."""
+def cut(said: Array, bias: Array, most: float) -> Array:
+    """(B,) float64 of said (B, 1) + bias (1,), float32: cut to [-1, 1], NaN where it is not below `most` in size."""
     out = np.empty(len(said))
     for i in range(len(said)):
-        size = abs(said[i, 0])
+        x = said[i, 0] + bias[0]
+        size = abs(x)
         if size <= 1.0:
-            out[i] = said[i, 0]
+            out[i] = x
         else:
-            out[i] = np.sign(said[i, 0]) if size < most else np.nan
+            out[i] = np.sign(x) if size < most else np.nan
     return out
