@@ -12,9 +12,9 @@ from evenkeel.research import exams
 from evenkeel.research.exams import Exam
 from evenkeel.research.significance import EQUAL, WORSE
 from evenkeel.research.tilts import proven, tilt, tilted
-from evenkeel.signals.actor import Actor
 from evenkeel.signals.policy import NAMES
 from research import planted_school as school
+from signals.straight import line
 
 HOUR = 3_600
 
@@ -80,11 +80,9 @@ def test_the_words_are_those_of_every_verdict():
 
 def test_a_tilt_is_asked_of_a_half_held_slot():
     """Its share, no gain, no age, no cool-down, and what of the budget a full slot invests."""
-    weight = np.zeros((6, len(NAMES)), dtype=np.float32)
-    weight[np.arange(6), np.arange(len(NAMES) - 6, len(NAMES))] = 1.0
     market = np.zeros((1, 2, len(NAMES) - 6), dtype=np.float32)
-    for number, wanted in enumerate((0.5, 0.5, 0.0, 0.0, 0.0, math.log10(0.97 * 2e4) - 4)):
-        one = exams.alone(Actor(((weight[number : number + 1], np.zeros(1, dtype=np.float32)),)))
+    for name, wanted in zip(NAMES[-6:], (0.5, 0.5, 0.0, 0.0, 0.0, math.log10(0.97 * 2e4) - 4), strict=True):
+        one = exams.alone(line(**{name: 1.0}))
 
         found = tilt(one, market, np.full((1, 3), 1 / 3), np.full((1, 2), 0.05), 2e4)
 

@@ -27,9 +27,9 @@ from evenkeel.research.ppo import actor_in
 from evenkeel.research.search import Backend
 from evenkeel.research.train_policy import experiment_of, groups_of
 from evenkeel.signals import policy
-from evenkeel.signals.actor import Actor
 from research import learning
 from research.learning import CREATED, SMALL, files, rules, taught
+from signals.straight import line
 
 TESTS = Path(__file__).resolve().parents[1]
 ONE = replace(SMALL, seeds=1, episodes=8)
@@ -297,17 +297,13 @@ def standing(score):
 
 def test_the_router_asks_each_actor_as_far_as_its_regime_is_probable():
     """Certain of a regime, its specialist alone is heard."""
-    actors = {name: constant(x) for name, x in (("general", 0.2), ("chop", -0.6))}
+    actors = {name: line(x) for name, x in (("general", 0.2), ("chop", -0.6))}
     play = exams.router(actors["general"], {"chop": actors["chop"]})
     seen, allowed = np.zeros((3, len(policy.NAMES)), dtype=np.float32), np.ones((3, 3), dtype=bool)
 
     told = play(seen, allowed, np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.25, 0.5, 0.25]]))
 
     np.testing.assert_allclose(told, [0.2, -0.6, -0.2], atol=1e-6)
-
-
-def constant(x):
-    return Actor(((np.zeros((1, len(policy.NAMES)), dtype=np.float32), np.array([x], dtype=np.float32)),))
 
 
 def test_kept_specialists_are_written_and_routed_to(market, tmp_path, monkeypatch):

@@ -13,9 +13,10 @@ from stable_baselines3 import PPO
 from evenkeel.research.env.vec import SlotVecEnv
 from evenkeel.research.ppo import actor_of
 from evenkeel.signals import policy
-from evenkeel.signals.actor import Actor, routed
+from evenkeel.signals.actor import routed
 from evenkeel.types import Health
 from research.env import school
+from signals.straight import line
 
 SIZE = len(policy.NAMES)
 
@@ -66,12 +67,9 @@ def test_one_actor_routed_to_itself_is_itself():
 
 
 def test_an_actor_beyond_what_it_learned_says_nothing():
-    weight = np.zeros((1, SIZE), dtype=np.float32)
-    weight[0, 0] = 100.0
-    actor = Actor(((weight, np.zeros(1, dtype=np.float32)),))
     inputs, allowed = seen(3)
     inputs[:, 0] = [0.001, 1.0, np.nan]
-    np.testing.assert_allclose(actor.act(inputs, allowed), [0.1, np.nan, np.nan], atol=1e-6)
+    np.testing.assert_allclose(line(r_1=100.0).act(inputs, allowed), [0.1, np.nan, np.nan], atol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -80,6 +78,8 @@ def test_an_actor_beyond_what_it_learned_says_nothing():
         ([{"weight": [[0.0] * 3], "bias": [0.0]}], "does not follow"),
         ([{"weight": [[0.0] * SIZE] * 2, "bias": [0.0, 0.0]}], "2 outputs"),
         ([{"weight": [[float("inf")] * SIZE], "bias": [0.0]}], "not finite"),
+        ([{"weight": [[0.0] * SIZE], "bias": [0.0]}], "1 layer, 2 are"),
+        ([], f"{SIZE} outputs"),
     ],
 )
 def test_layers_that_do_not_fit_are_refused(layers, said):
@@ -105,8 +105,7 @@ def test_the_same_inputs_are_made_for_one_slot_and_for_many():
 
 def model(**changes):
     """A served model that always buys."""
-    bias = (np.zeros((1, SIZE), dtype=np.float32), np.array([0.8], dtype=np.float32))
-    one = {"version": "v1", "digest": "d" * 64, "actors": {"general": Actor((bias,))}, "train_end": 1_000,
+    one = {"version": "v1", "digest": "d" * 64, "actors": {"general": line(0.8)}, "train_end": 1_000,
            "scale": policy.Scale(np.zeros(len(policy.MARKET)), np.ones(len(policy.MARKET))), "window_s": 3_600,
            "expires": 10**10, "strength": 0.01, "manifest": {}}  # fmt: skip
     return policy.PolicyModel(**{**one, **changes})
@@ -151,8 +150,7 @@ def test_before_its_lessons_end_and_after_it_expired_it_does_not_count():
 
 
 def test_what_is_beyond_belief_is_neutral_and_said():
-    weight, bias = np.zeros((1, SIZE), dtype=np.float32), np.array([9.0], dtype=np.float32)
-    told = said(model(actors={"general": Actor(((weight, bias),))}))
+    told = said(model(actors={"general": line(9.0)}))
     np.testing.assert_array_equal(told.opinion.x, [0.0, np.nan, 0.0])
     assert np.isnan(told.wanted).all()
     assert told.opinion.reason == "neutral on A, C: beyond what was learned"

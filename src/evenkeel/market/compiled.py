@@ -30,8 +30,10 @@ def kernel(function: Kernel) -> Kernel:
 
 
 def fused(function: Kernel) -> Kernel:
-    """As `kernel`, but a product and the sum after it may be rounded once: its last bit is the processor's affair."""
-    return _compiled(function, "contract")
+    """As `kernel`, but its last bits are the processor's affair: it may add in another order, and round a product and
+    the sum after it once.
+    """
+    return _compiled(function, "contract", "reassoc")
 
 
 def _compiled(function: Kernel, *freedoms: str) -> Kernel:

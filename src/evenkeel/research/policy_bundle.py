@@ -106,7 +106,7 @@ def golden(actors: Mapping[str, State], settings: PolicySettings) -> bytes:
     seen, allowed = _golden_rows(settings.seed)
     served = [actor_in(networks, settings.ppo, discrete=settings.discrete) for networks in actors.values()]
     if not settings.discrete:
-        believed = np.all([np.abs(one.merits(seen)[:, 0]) < 0.99 * SATURATED for one in served], axis=0)
+        believed = np.all([np.isfinite(one.merits(seen, 0.99 * SATURATED)[:, 0]) for one in served], axis=0)
         seen, allowed = seen[believed], allowed[believed]
     seen, allowed = seen[:GOLDEN_ROWS], allowed[:GOLDEN_ROWS]
     if not len(seen):

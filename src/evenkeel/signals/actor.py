@@ -29,52 +29,50 @@ DIRECTIONS = ("trend", "chop", "down")
 SATURATED = 5.0
 """A continuous actor that answers beyond this was shown what it never learned from: it is not believed."""
 
-_NOTHING: Inputs = np.zeros(1, dtype=np.float32)
-
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Layers of a perceptron with tanh between them: weight (out, in) and bias (out,), float32.
+    """Layers of a perceptron, two at least, with tanh between them: weight (out, in) and bias (out,), float32.
 
     One output is the action itself (continuous); three are the merits of BUY, SELL and HOLD (discrete).
     """
 
     layers: tuple[tuple[Inputs, Inputs], ...]
-    _hidden: tuple[tuple[Inputs, Inputs], ...] = field(init=False, repr=False, compare=False)
-    _last: tuple[Inputs, Inputs] = field(init=False, repr=False, compare=False)
+    _first: Inputs = field(init=False, repr=False, compare=False)
+    _inner: tuple[tuple[Inputs, Inputs], ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        """Weights lie as they are multiplied."""
-        *hidden, last = ((np.ascontiguousarray(weight.T), bias) for weight, bias in self.layers)
-        object.__setattr__(self, "_hidden", tuple(hidden))
-        object.__setattr__(self, "_last", last)
+        """Weights lie as they are multiplied, each beside the bias of the layer before."""
+        first, *inner = (np.ascontiguousarray(weight.T) for weight, _ in self.layers[:-1])
+        biases = [bias for _, bias in self.layers]
+        object.__setattr__(self, "_first", first)
+        object.__setattr__(self, "_inner", tuple(zip(biases, inner, strict=False)))
 
     @property
     def discrete(self) -> bool:
         """Whether it chooses among three."""
-        return len(self._last[1]) > 1
+        return len(self.layers[-1][1]) > 1
 
-    def merits(self, seen: Inputs) -> Inputs:
-        """(B, 1 or 3) the last layer's output. seen (B, inputs)."""
-        return self._products(seen) + self._last[1]
+    def merits(self, seen: Inputs, most: float = SATURATED) -> Array:
+        """(B, 1 or 3) actions in [-1, 1], NaN where the last layer says `most` or more; or what it says of three moves.
+
+        seen  (B, inputs)
+        """
+        network = _network()
+        x: Inputs = seen.dot(self._first)
+        for bias, weight in self._inner:
+            network.bend(x, bias)
+            x = x.dot(weight)
+        said: Array = network.answer(x, self.layers[-2][1], *self.layers[-1], most)
+        return said
 
     def act(self, seen: Inputs, allowed: BoolArray) -> Array:
-        """(B,) actions in [-1, 1]; allowed (B, 3) says which of BUY, SELL and HOLD may be chosen."""
-        if self.discrete:
-            return _best(self.merits(seen), allowed)
-        return _believed(self._products(seen), self._last[1])
-
-    def _products(self, seen: Inputs) -> Inputs:
-        bend = _network().bend
-        x: Inputs = seen
-        for weight, bias in self._hidden:
-            x = x.dot(weight)
-            bend(x, bias)
-        product: Inputs = x.dot(self._last[0])
-        return product
+        """(B,) actions in [-1, 1], NaN beyond belief; allowed (B, 3) says which of BUY, SELL and HOLD may be chosen."""
+        merits = self.merits(seen)
+        return _best(merits, allowed) if self.discrete else merits[:, 0]
 
 
-def routed(merits: Sequence[Inputs], part: Array, allowed: BoolArray) -> Array:
+def routed(merits: Sequence[Array], part: Array, allowed: BoolArray) -> Array:
     """(B,) one action of several actors: continuous ones are averaged, discrete ones vote with their probabilities.
 
     merits  (B, 1 or 3) of each · part  (len(merits),) or (len(merits), B) what each counts, summing to 1. NaN where one
@@ -82,7 +80,7 @@ def routed(merits: Sequence[Inputs], part: Array, allowed: BoolArray) -> Array:
     """
     share = part.reshape(len(merits), -1)
     if merits[0].shape[1] == 1:
-        action: Array = (share * [_believed(x, _NOTHING) for x in merits]).sum(axis=0)
+        action: Array = (share * [x[:, 0] for x in merits]).sum(axis=0)
         return action
     likely = sum(one[:, None] * _likely(x, allowed) for one, x in zip(share, merits, strict=True))
     chosen: Array = MOVES[np.argmax(likely, axis=1)]
@@ -97,13 +95,7 @@ def _network() -> ModuleType:
     return network
 
 
-def _believed(said: Inputs, bias: Inputs) -> Array:
-    """(B,) answers of a continuous actor, (B, 1) and bias (1,), cut to [-1, 1]; NaN beyond belief."""
-    found: Array = _network().cut(said, bias, SATURATED)
-    return found
-
-
-def _likely(merits: Inputs, allowed: BoolArray) -> Array:
+def _likely(merits: Array, allowed: BoolArray) -> Array:
     """(B, 3) probabilities of BUY, SELL and HOLD."""
     x = np.where(allowed, merits, -np.inf)
     with np.errstate(invalid="ignore"):
@@ -112,7 +104,7 @@ def _likely(merits: Inputs, allowed: BoolArray) -> Array:
     return shares
 
 
-def _best(merits: Inputs, allowed: BoolArray) -> Array:
+def _best(merits: Array, allowed: BoolArray) -> Array:
     """(B,) the move of the highest merit; NaN where it is not a number."""
     x = np.where(allowed, merits, -np.inf)
     highest = np.maximum(np.maximum(x[:, 0], x[:, 1]), x[:, 2])

@@ -1,4 +1,4 @@
-"""What follows the products of an actor's layers (`signals.actor`), compiled. Importing this module loads numba."""
+"""Layers of an actor after their products (`signals.actor`), compiled. Importing this module loads numba."""
 
 from __future__ import annotations
 
@@ -19,9 +19,8 @@ def bend(x: Array, bias: Array) -> None:
     tanh z = 2 t / (1 + t^2), t = tanh(z / 2) = p / q, the seventh convergent of Lambert's continued fraction (1768):
     without rounding wrong by 2e-8 at most up to 9, where tanh is 1 but for 3e-8.
     """
-    rows, width = x.shape
-    for i in range(rows):
-        for j in range(width):
+    for i in range(len(x)):
+        for j in range(len(bias)):
             z = _HALF * min(max(x[i, j] + bias[j], -_FLAT), _FLAT)
             s = z * z
             p = z * (_135135 + s * (_17325 + s * (_378 + s)))
@@ -30,14 +29,21 @@ def bend(x: Array, bias: Array) -> None:
 
 
 @fused
-def cut(said: Array, bias: Array, most: float) -> Array:
-    """(B,) float64 of said (B, 1) + bias (1,), float32: cut to [-1, 1], NaN where it is not below `most` in size."""
-    out = np.empty(len(said))
-    for i in range(len(said)):
-        x = said[i, 0] + bias[0]
-        size = abs(x)
-        if size <= 1.0:
-            out[i] = x
-        else:
-            out[i] = np.sign(x) if size < most else np.nan
+def answer(x: Array, bias: Array, weight: Array, last: Array, most: float) -> Array:
+    """(B, O) float64, tanh(x + bias) @ weight.T + last; x (B, H) is lost. weight (O, H) and last (O,), float32.
+
+    A single output is an action: cut to [-1, 1], NaN where it is not below `most` in size.
+    """
+    bend(x, bias)
+    out = np.empty((len(x), len(last)))
+    for i in range(len(x)):
+        for k in range(len(last)):
+            y = last[k]
+            for j in range(len(bias)):
+                y += x[i, j] * weight[k, j]
+            out[i, k] = y
+    if len(last) == 1:
+        for i in range(len(x)):
+            said = out[i, 0]
+            out[i, 0] = min(max(said, -1.0), 1.0) if abs(said) < most else np.nan
     return out

@@ -230,6 +230,8 @@ def actor(content: Mapping[str, Any]) -> Actor:
         width = len(bias)
     if width not in (1, len(MOVES)):
         raise ValueError(f"an actor has {width} outputs, 1 or {len(MOVES)} are known")
+    if len(layers) < 2:
+        raise ValueError(f"an actor has {len(layers)} layer, 2 are the least")
     return Actor(tuple(layers))
 
 
