@@ -5,7 +5,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from evenkeel.signals.actor import SATURATED, Actor, routed
+from evenkeel.signals.actor import CACHE_LINE, SATURATED, Actor, aligned, routed
 from evenkeel.signals.means import trailing
 from evenkeel.signals.network import answer, bend
 from signals.straight import line
@@ -56,6 +56,17 @@ def test_an_actor_is_its_layers_written_out(size, outputs, hidden):
     np.testing.assert_allclose(found, twin, atol=1e-5, rtol=0)
     np.testing.assert_array_equal(seen, kept)
     assert found.dtype == np.float64
+
+
+@pytest.mark.parametrize("width", [1, 3, 43, 64])
+def test_weights_begin_with_a_cache_line_wherever_numpy_begins(width):
+    rng = np.random.default_rng(width)
+    for _ in range(8):
+        weight = floats(rng.normal(size=(64, width)))
+        laid = aligned(weight.T)
+        np.testing.assert_array_equal(laid, weight.T)
+        assert laid.ctypes.data % CACHE_LINE == 0
+        assert laid.flags.c_contiguous
 
 
 def test_an_action_is_cut_and_beyond_belief_it_is_none():

@@ -29,6 +29,9 @@ DIRECTIONS = ("trend", "chop", "down")
 SATURATED = 5.0
 """A continuous actor that answers beyond this was shown what it never learned from: it is not believed."""
 
+CACHE_LINE = 64
+"""Bytes."""
+
 
 @dataclass(frozen=True, slots=True)
 class Actor:
@@ -43,7 +46,7 @@ class Actor:
 
     def __post_init__(self) -> None:
         """Weights lie as they are multiplied, each beside the bias of the layer before."""
-        first, *inner = (np.ascontiguousarray(weight.T) for weight, _ in self.layers[:-1])
+        first, *inner = (aligned(weight.T) for weight, _ in self.layers[:-1])
         biases = [bias for _, bias in self.layers]
         object.__setattr__(self, "_first", first)
         object.__setattr__(self, "_inner", tuple(zip(biases, inner, strict=False)))
@@ -85,6 +88,15 @@ def routed(merits: Sequence[Array], part: Array, allowed: BoolArray) -> Array:
     likely = sum(one[:, None] * _likely(x, allowed) for one, x in zip(share, merits, strict=True))
     chosen: Array = MOVES[np.argmax(likely, axis=1)]
     return np.where(np.isfinite(likely).all(axis=1), chosen, np.nan)
+
+
+def aligned(weight: Inputs) -> Inputs:
+    """A copy from the start of a cache line on: numpy begins anywhere, and products take an eighth longer there."""
+    room: Inputs = np.empty(weight.size + CACHE_LINE // weight.itemsize, dtype=weight.dtype)
+    start = -room.ctypes.data % CACHE_LINE // weight.itemsize
+    made = room[start : start + weight.size].reshape(weight.shape)
+    made[...] = weight
+    return made
 
 
 @cache
