@@ -16,6 +16,16 @@ def floats(x):
     return np.asarray(x, dtype=np.float32)
 
 
+def random_actor(rng, *widths):
+    """An actor that bends and does not go flat everywhere."""
+    return Actor(
+        tuple(
+            (floats(rng.normal(0, 0.4, (after, before))), floats(rng.normal(0, 0.5, after)))
+            for before, after in pairwise(widths)
+        )
+    )
+
+
 def test_bend_is_tanh_to_float32_everywhere():
     """Against numpy's in double precision: dense where it bends, and far out."""
     z = floats(np.concatenate([np.linspace(-12, 12, 400_001), [-1e30, -100, 100, 1e30]]))
@@ -37,21 +47,17 @@ def test_what_is_infinite_bends_to_one_and_what_is_no_number_stays_none(width):
 def test_an_actor_is_its_layers_written_out(size, outputs, hidden):
     """Every bias in its place, whatever is asked at once: the formula in double precision is the twin."""
     rng = np.random.default_rng(size)
-    widths = (43, *hidden, outputs)
-    layers = tuple(
-        (floats(rng.normal(0, 0.4, (after, before))), floats(rng.normal(0, 0.5, after)))
-        for before, after in pairwise(widths)
-    )
+    actor = random_actor(rng, 43, *hidden, outputs)
     seen = floats(rng.uniform(-5, 5, (size, 43)))
     twin = seen.astype(np.float64)
-    for weight, bias in layers[:-1]:
+    for weight, bias in actor.layers[:-1]:
         twin = np.tanh(twin @ weight.T.astype(np.float64) + bias)
-    twin = twin @ layers[-1][0].T.astype(np.float64) + layers[-1][1]
+    twin = twin @ actor.layers[-1][0].T.astype(np.float64) + actor.layers[-1][1]
     if outputs == 1:
         twin = np.where(np.abs(twin) < SATURATED, np.clip(twin, -1.0, 1.0), np.nan)
     kept = seen.copy()
 
-    found = Actor(layers).merits(seen)
+    found = actor.merits(seen)
 
     np.testing.assert_allclose(found, twin, atol=1e-5, rtol=0)
     np.testing.assert_array_equal(seen, kept)
@@ -59,14 +65,15 @@ def test_an_actor_is_its_layers_written_out(size, outputs, hidden):
 
 
 @pytest.mark.parametrize("width", [1, 3, 43, 64])
-def test_weights_begin_with_a_cache_line_wherever_numpy_begins(width):
+def test_what_is_multiplied_begins_with_a_cache_line_wherever_numpy_begins(width):
     rng = np.random.default_rng(width)
     for _ in range(8):
         weight = floats(rng.normal(size=(64, width)))
-        laid = aligned(weight.T)
-        np.testing.assert_array_equal(laid, weight.T)
-        assert laid.ctypes.data % CACHE_LINE == 0
-        assert laid.flags.c_contiguous
+        np.testing.assert_array_equal(aligned(weight.T), weight.T)
+        one = random_actor(rng, width, 64, 64, 1)
+        for wide in (one._first, *(inner for _, inner in one._inner)):
+            assert wide.ctypes.data % CACHE_LINE == 0
+            assert wide.flags.c_contiguous
 
 
 def test_an_action_is_cut_and_beyond_belief_it_is_none():
@@ -82,6 +89,17 @@ def test_an_action_is_cut_and_beyond_belief_it_is_none():
 def test_who_asks_for_less_is_told_less():
     assert line(2.0).merits(floats(np.zeros((1, 43))), most=2.5) == 1.0
     assert np.isnan(line(2.0).merits(floats(np.zeros((1, 43))), most=1.5))
+
+
+def test_who_sees_what_is_no_number_chooses_no_move():
+    rng = np.random.default_rng(1)
+    actor, seen, allowed = random_actor(rng, 43, 5, 3), floats(rng.normal(size=(3, 43))), np.ones((3, 3), dtype=bool)
+    seen[1, 4] = np.nan
+    merits = actor.merits(seen)
+    np.testing.assert_array_equal(np.isnan(actor.act(seen, allowed)), [False, True, False])
+    np.testing.assert_array_equal(
+        np.isnan(routed([merits, merits], np.array([0.5, 0.5]), allowed)), [False, True, False]
+    )
 
 
 def test_continuous_actors_are_averaged_by_each_rows_own_parts():

@@ -13,12 +13,17 @@ from stable_baselines3 import PPO
 from evenkeel.research.env.vec import SlotVecEnv
 from evenkeel.research.ppo import actor_of
 from evenkeel.signals import policy
-from evenkeel.signals.actor import routed
+from evenkeel.signals.actor import MOVES, routed
 from evenkeel.types import Health
 from research.env import school
 from signals.straight import line
 
 SIZE = len(policy.NAMES)
+
+
+def zeros(*shape):
+    """As layers have them."""
+    return np.zeros(shape, dtype=np.float32)
 
 
 def trainer(discrete, seed=1):
@@ -54,7 +59,7 @@ def test_the_discrete_actor_is_the_trainers_under_every_mask():
     model = trainer(discrete=True)
     inputs, allowed = seen()
     theirs, _ = model.predict(inputs, deterministic=True, action_masks=allowed)
-    np.testing.assert_array_equal(actor_of(model).act(inputs, allowed), policy.MOVES[theirs])
+    np.testing.assert_array_equal(actor_of(model).act(inputs, allowed), MOVES[theirs])
 
 
 def test_one_actor_routed_to_itself_is_itself():
@@ -75,16 +80,21 @@ def test_an_actor_beyond_what_it_learned_says_nothing():
 @pytest.mark.parametrize(
     ("layers", "said"),
     [
-        ([{"weight": [[0.0] * 3], "bias": [0.0]}], "does not follow"),
-        ([{"weight": [[0.0] * SIZE] * 2, "bias": [0.0, 0.0]}], "2 outputs"),
-        ([{"weight": [[float("inf")] * SIZE], "bias": [0.0]}], "not finite"),
-        ([{"weight": [[0.0] * SIZE], "bias": [0.0]}], "1 layer, 2 are"),
-        ([], f"{SIZE} outputs"),
+        ([(zeros(2, 3), zeros(2)), (zeros(1, 2), zeros(1))], f"3 inputs is shown {SIZE}"),
+        ([(zeros(2, SIZE), zeros(2)), (zeros(1, 3), zeros(1))], "does not follow 2 inputs"),
+        ([(zeros(2, SIZE), zeros(3)), (zeros(1, 3), zeros(1))], f"does not follow {SIZE} inputs"),
+        ([(zeros(2, SIZE), zeros(2)), (zeros(1, 2), zeros(1, 1))], "does not follow 2 inputs"),
+        ([(zeros(SIZE), zeros(1)), (zeros(1, 1), zeros(1))], f"does not follow {SIZE} inputs"),
+        ([(zeros(2, SIZE), zeros(2)), (zeros(2, 2), zeros(2))], "2 outputs"),
+        ([(zeros(1, SIZE), zeros(1))], "1 layer, 2 are"),
+        ([], "0 layer, 2 are"),
+        ([(zeros(1, SIZE) + np.inf, zeros(1)), (zeros(1, 1), zeros(1))], "not finite"),
+        ([(zeros(1, SIZE), zeros(1)), (zeros(1, 1), zeros(1) + np.nan)], "not finite"),
     ],
 )
 def test_layers_that_do_not_fit_are_refused(layers, said):
     with pytest.raises(ValueError, match=said):
-        policy.actor({"layers": layers})
+        policy.actor({"layers": [{"weight": weight, "bias": bias} for weight, bias in layers]})
 
 
 def test_little_is_nothing_and_more_moves_the_share():

@@ -1,6 +1,6 @@
 """Numba as this house uses it. Whoever imports this module loads it (half a second, 60 MB): import where it is used.
 
-No parallel reductions, and no fast maths but in `fused`: a kernel adds in the order in which it is written, so its
+No parallel reductions, and no fast maths but in `relaxed`: a kernel adds in the order in which it is written, so its
 result has the same bits in every process and thread. The machine code is kept beside the source; where no folder can be
 written each process compiles anew. Kernels that call one another live in one file: the kept code of a caller does not
 notice that another file has changed.
@@ -29,7 +29,7 @@ def kernel(function: Kernel) -> Kernel:
     return _compiled(function)
 
 
-def fused(function: Kernel) -> Kernel:
+def relaxed(function: Kernel) -> Kernel:
     """As `kernel`, but its last bits are the processor's affair: it may add in another order, and round a product and
     the sum after it once.
     """

@@ -1,8 +1,8 @@
 """The policy's network: what a trained actor answers, alone or routed, and which moves are possible.
 
 An action a in [-1, 1] moves a share of a slot by a; a discrete actor chooses BUY, SELL or HOLD, which are 1, -1 and 0.
-numpy multiplies, what follows a product is compiled (`signals.network`). The law: an answer is that of the trainer's
-own deterministic prediction, to 1e-5.
+numpy multiplies the wide layers, what follows a product is compiled (`signals.network`). The law: an answer is that of
+the trainer's own deterministic prediction, to 1e-5.
 """
 
 from __future__ import annotations
@@ -30,14 +30,15 @@ SATURATED = 5.0
 """A continuous actor that answers beyond this was shown what it never learned from: it is not believed."""
 
 CACHE_LINE = 64
-"""Bytes."""
+"""Bytes that the processor takes from memory at once."""
 
 
 @dataclass(frozen=True, slots=True)
 class Actor:
     """Layers of a perceptron, two at least, with tanh between them: weight (out, in) and bias (out,), float32.
 
-    One output is the action itself (continuous); three are the merits of BUY, SELL and HOLD (discrete).
+    One output is the action itself (continuous); three are the merits of BUY, SELL and HOLD (discrete). Raises
+    ValueError where layers do not follow one another, are fewer, or end in another number of outputs.
     """
 
     layers: tuple[tuple[Inputs, Inputs], ...]
@@ -45,11 +46,17 @@ class Actor:
     _inner: tuple[tuple[Inputs, Inputs], ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        """Weights lie as they are multiplied, each beside the bias of the layer before."""
+        """Wide weights lie as they are multiplied, each beside the bias of the layer before."""
+        _fit(self.layers)
         first, *inner = (aligned(weight.T) for weight, _ in self.layers[:-1])
         biases = [bias for _, bias in self.layers]
         object.__setattr__(self, "_first", first)
         object.__setattr__(self, "_inner", tuple(zip(biases, inner, strict=False)))
+
+    @property
+    def inputs(self) -> int:
+        """Numbers that it sees of an asset."""
+        return len(self.layers[0][0].T)
 
     @property
     def discrete(self) -> bool:
@@ -57,9 +64,9 @@ class Actor:
         return len(self.layers[-1][1]) > 1
 
     def merits(self, seen: Inputs, most: float = SATURATED) -> Array:
-        """(B, 1 or 3) actions in [-1, 1], NaN where the last layer says `most` or more; or what it says of three moves.
+        """(B, 1) actions in [-1, 1], or (B, 3) what is said of three moves, for seen (B, inputs).
 
-        seen  (B, inputs)
+        most  what an actor says of an action is not below this in size, or no number: NaN
         """
         network = _network()
         x: Inputs = seen.dot(self._first)
@@ -78,8 +85,8 @@ class Actor:
 def routed(merits: Sequence[Array], part: Array, allowed: BoolArray) -> Array:
     """(B,) one action of several actors: continuous ones are averaged, discrete ones vote with their probabilities.
 
-    merits  (B, 1 or 3) of each · part  (len(merits),) or (len(merits), B) what each counts, summing to 1. NaN where one
-    is beyond belief.
+    merits  of each, as `Actor.merits` gives them
+    part    (len(merits),) or (len(merits), B) what each counts, summing to 1. NaN where one is beyond belief.
     """
     share = part.reshape(len(merits), -1)
     if merits[0].shape[1] == 1:
@@ -88,6 +95,19 @@ def routed(merits: Sequence[Array], part: Array, allowed: BoolArray) -> Array:
     likely = sum(one[:, None] * _likely(x, allowed) for one, x in zip(share, merits, strict=True))
     chosen: Array = MOVES[np.argmax(likely, axis=1)]
     return np.where(np.isfinite(likely).all(axis=1), chosen, np.nan)
+
+
+def _fit(layers: tuple[tuple[Inputs, Inputs], ...]) -> None:
+    """Compiled loops do not look where an array ends."""
+    if len(layers) < 2:
+        raise ValueError(f"an actor has {len(layers)} layer, 2 are the least")
+    width = layers[0][0].shape[-1]
+    for weight, bias in layers:
+        if weight.shape != (*bias.shape, width):
+            raise ValueError(f"a layer of shape {weight.shape}, bias {bias.shape}, does not follow {width} inputs")
+        width = len(bias)
+    if width not in (1, len(MOVES)):
+        raise ValueError(f"an actor has {width} outputs, 1 or {len(MOVES)} are known")
 
 
 def aligned(weight: Inputs) -> Inputs:

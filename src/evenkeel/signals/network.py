@@ -1,10 +1,10 @@
-"""Layers of an actor after their products (`signals.actor`), compiled. Importing this module loads numba."""
+"""What follows the wide products of an actor (`signals.actor`), compiled. Importing this module loads numba."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from evenkeel.market.compiled import fused
+from evenkeel.market.compiled import relaxed
 from evenkeel.types import Array
 
 _f = np.float32
@@ -12,7 +12,7 @@ _HALF, _FLAT, _28, _378, _3150 = _f(0.5), _f(9.0), _f(28.0), _f(378.0), _f(3150.
 _17325, _62370, _135135 = _f(17325.0), _f(62370.0), _f(135135.0)
 
 
-@fused
+@relaxed
 def bend(x: Array, bias: Array) -> None:
     """tanh(x + bias) in the place of x, to 2.5e-7. x (B, H) and bias (H,), float32; NaN stays.
 
@@ -28,7 +28,7 @@ def bend(x: Array, bias: Array) -> None:
             x[i, j] = (p + p) * q / (p * p + q * q)
 
 
-@fused
+@relaxed
 def answer(x: Array, bias: Array, weight: Array, last: Array, most: float) -> Array:
     """(B, O) float64, tanh(x + bias) @ weight.T + last; x (B, H) is lost. weight (O, H) and last (O,), float32.
 

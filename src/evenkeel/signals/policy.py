@@ -22,7 +22,7 @@ from evenkeel.errors import ArtifactError
 from evenkeel.lean import lean
 from evenkeel.market import features
 from evenkeel.market.features import FEATURES, MARKET_FEATURES
-from evenkeel.signals.actor import DIRECTIONS, GENERAL, MOVES, Actor, Inputs, permitted, routed
+from evenkeel.signals.actor import DIRECTIONS, GENERAL, Actor, Inputs, permitted, routed
 from evenkeel.signals.blend import strength
 from evenkeel.types import Array, BoolArray, Health, Opinion, View, unknown
 from evenkeel.units import DAY_S, HOUR_S, iso
@@ -219,20 +219,17 @@ def begins(path: Path, bar_s: int) -> int:
 
 
 def actor(content: Mapping[str, Any]) -> Actor:
-    """An actor of its JSON form. Raises ValueError where layers do not fit together or are not finite."""
-    layers = []
-    width = len(NAMES)
-    for layer in content["layers"]:
-        weight, bias = np.array(layer["weight"], dtype=np.float32), np.array(layer["bias"], dtype=np.float32)
-        if weight.ndim != 2 or weight.shape != (len(bias), width) or not np.isfinite(weight).all():
-            raise ValueError(f"a layer of shape {weight.shape} does not follow {width} inputs, or is not finite")
-        layers.append((weight, bias))
-        width = len(bias)
-    if width not in (1, len(MOVES)):
-        raise ValueError(f"an actor has {width} outputs, 1 or {len(MOVES)} are known")
-    if len(layers) < 2:
-        raise ValueError(f"an actor has {len(layers)} layer, 2 are the least")
-    return Actor(tuple(layers))
+    """An actor of its JSON form. Raises ValueError where layers are none of one, or are not finite."""
+    layers = tuple(
+        (np.array(layer["weight"], dtype=np.float32), np.array(layer["bias"], dtype=np.float32))
+        for layer in content["layers"]
+    )
+    if not all(np.isfinite(x).all() for layer in layers for x in layer):
+        raise ValueError("a layer is not finite")
+    made = Actor(layers)
+    if made.inputs != len(NAMES):
+        raise ValueError(f"an actor of {made.inputs} inputs is shown {len(NAMES)}")
+    return made
 
 
 def _replay(path: Path, model: PolicyModel, content: Mapping[str, Any]) -> None:
