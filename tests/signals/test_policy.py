@@ -88,12 +88,13 @@ def test_an_actor_beyond_what_it_learned_says_nothing():
         ([(zeros(2, SIZE), zeros(2)), (zeros(2, 2), zeros(2))], "2 outputs"),
         ([(zeros(1, SIZE), zeros(1))], "1 layer, 2 are"),
         ([], "0 layer, 2 are"),
+        ([(zeros(), zeros(1)), (zeros(1, 1), zeros(1))], "unsized"),
         ([(zeros(1, SIZE) + np.inf, zeros(1)), (zeros(1, 1), zeros(1))], "not finite"),
         ([(zeros(1, SIZE), zeros(1)), (zeros(1, 1), zeros(1) + np.nan)], "not finite"),
     ],
 )
 def test_layers_that_do_not_fit_are_refused(layers, said):
-    with pytest.raises(ValueError, match=said):
+    with pytest.raises((ValueError, TypeError), match=said):
         policy.actor({"layers": [{"weight": weight, "bias": bias} for weight, bias in layers]})
 
 

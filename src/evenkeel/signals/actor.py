@@ -101,7 +101,7 @@ def _fit(layers: tuple[tuple[Inputs, Inputs], ...]) -> None:
     """Compiled loops do not look where an array ends."""
     if len(layers) < 2:
         raise ValueError(f"an actor has {len(layers)} layer, 2 are the least")
-    width = layers[0][0].shape[-1]
+    width = len(layers[0][0].T)
     for weight, bias in layers:
         if weight.shape != (*bias.shape, width):
             raise ValueError(f"a layer of shape {weight.shape}, bias {bias.shape}, does not follow {width} inputs")

@@ -219,7 +219,7 @@ def begins(path: Path, bar_s: int) -> int:
 
 
 def actor(content: Mapping[str, Any]) -> Actor:
-    """An actor of its JSON form. Raises ValueError where layers are none of one, or are not finite."""
+    """An actor of its JSON form. Raises ValueError or TypeError where layers are none of one, or not finite."""
     layers = tuple(
         (np.array(layer["weight"], dtype=np.float32), np.array(layer["bias"], dtype=np.float32))
         for layer in content["layers"]
